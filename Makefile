@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+# make, check, install, static, lint, bench, storm, demo, clean; see README.md.
+# Applets and backends are listed in cmd/applets.def and libsync/backends.def, not here.
+
+VERSION := 0.1.0
+SOVERSION := 1
+
+include config.mk
+
+# One tree of files per way to build: build/, build/static/, build/sanitize/.
+B := build
+ifdef STATIC
+B := build/static
+CC = $(STATIC_CC)
+CFLAGS = $(STATIC_CFLAGS)
+LDFLAGS = $(STATIC_LDFLAGS)
+endif
+ifdef SANITIZE
+B := build/sanitize
+CFLAGS += -O1 -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef
+ifdef WERROR
+WARNINGS += -Werror
+endif
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' -Ilibsync
+# V=1 shows whole commands.
+ifndef V
+say = @echo '  $(1) $@';
+endif
+compile = $(CC) -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) -fvisibility=hidden -MMD -MP
+
+applets := $(shell sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
+cmd_src := $(wildcard cmd/*.c cmd/*/*.c)
+lib_src := $(wildcard libsync/*.c)
+cmd_obj := $(cmd_src:%.c=$(B)/obj/%.o)
+lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
+pic_obj := $(lib_src:%.c=$(B)/pic/%.o)
+man_src := $(wildcard man/*.scd)
+pages := $(man_src:man/%.scd=$(B)/man/%)
+unit_src := $(wildcard tests/lib/*.c)
+units := $(unit_src:tests/lib/%.c=$(B)/tests/%)
+links := $(applets:%=$(B)/bin/%)
+bin := $(B)/bin/syncbox $(links)
+so := $(B)/lib/libsync.so.$(SOVERSION)
+
+.PHONY: all bin check units install static lint lint-format bench storm demo clean completions
+.DELETE_ON_ERROR:
+
+ifdef STATIC
+all: bin
+else
+all: bin $(so) $(B)/lib/libsync.so $(B)/lib/libsync.a $(B)/lib/libsync.pc $(pages)
+endif
+bin: $(bin)
+
+# --- programs and libraries ---
+
+# Where argp comes from is found out once per build tree.
+needs_argp := $(filter-out clean lint,$(or $(MAKECMDGOALS),all))
+ifneq ($(needs_argp),)
+-include $(B)/argp.mk
+endif
+$(B)/argp.mk: build-aux/find-argp config.mk
+	@mkdir -p $(@D)
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' build-aux/find-argp $(B)/argp '$(ARGP_LIBS)' >$@
+
+$(B)/obj/cmd/%.o: cmd/%.c $(B)/argp.mk
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -Icmd $(ARGP_CPPFLAGS) -c $< -o $@
+
+$(B)/obj/libsync/%.o: libsync/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -c $< -o $@
+
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -fPIC -c $< -o $@
+
+# The library goes in statically: a private .so costs a tenth of a millisecond at every start.
+$(B)/bin/syncbox: $(cmd_obj) $(lib_obj)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(ARGP_FOUND) -lpthread -o $@
+
+$(links): | $(B)/bin/syncbox
+	$(call say,LN)ln -sf syncbox $@
+
+$(so): $(pic_obj) libsync/libsync.map
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,defs \
+		-Wl,--version-script=libsync/libsync.map $(pic_obj) -lpthread -o $@
+
+$(B)/lib/libsync.so: $(so)
+	$(call say,LN)ln -sf $(<F) $@
+
+$(B)/lib/libsync.a: $(pic_obj)
+	@mkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/lib/libsync.pc: libsync/libsync.pc.in config.mk
+	@mkdir -p $(@D)
+	$(call say,GEN)sed 's|@PREFIX@|$(PREFIX)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' $< >$@
+
+$(B)/man/%: man/%.scd
+	@mkdir -p $(@D)
+	@command -v scdoc >/dev/null || { echo 'scdoc is missing: apt-get install scdoc (Alpine: apk add scdoc)' >&2; exit 1; }
+	$(call say,MAN)scdoc <$< >$@
+
+completions: bin
+	BIN=$(B)/bin/syncbox completions/gen.sh completions
+
+# --- tests ---
+
+$(B)/tests/%: tests/lib/%.c $(lib_obj)
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -Itests/lib $< $(lib_obj) $(LDFLAGS) -lpthread -o $@
+
+units: $(units)
+
+# env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
+check: all units
+	BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
+		prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
+
+storm: all units
+	BUILD='$(abspath $(B))' tests/storm/run $(or $(MINUTES),0)
+
+bench: all
+	$(MAKE) static
+	tests/bench/run
+
+demo: bin
+	BUILD='$(abspath $(B))' tests/demo.sh
+
+static:
+	$(MAKE) STATIC=1 all
+
+lint:
+	build-aux/lint
+
+# --- installation ---
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
+		$(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR) \
+		$(addprefix $(DESTDIR)$(MANDIR)/man,$(sort $(subst .,,$(suffix $(pages)))))
+	install -m 755 $(B)/bin/syncbox $(DESTDIR)$(BINDIR)/
+	install -m 755 $(so) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(notdir $(so)) $(DESTDIR)$(LIBDIR)/libsync.so
+	install -m 644 $(B)/lib/libsync.a $(DESTDIR)$(LIBDIR)/
+	install -m 644 $(B)/lib/libsync.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 644 libsync/libsync.h $(DESTDIR)$(INCLUDEDIR)/
+	for p in $(pages); do install -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; done
+	install -m 644 completions/syncbox.bash $(DESTDIR)$(BASHCOMPDIR)/syncbox
+	install -m 644 completions/_syncbox $(DESTDIR)$(ZSHCOMPDIR)/
+	install -m 644 completions/syncbox.fish $(DESTDIR)$(FISHCOMPDIR)/
+	for a in $(applets); do \
+		ln -sf syncbox $(DESTDIR)$(BINDIR)/$$a && \
+		ln -sf syncbox $(DESTDIR)$(BASHCOMPDIR)/$$a && \
+		ln -sf syncbox.fish $(DESTDIR)$(FISHCOMPDIR)/$$a.fish || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only code that starts a process, changes the signal mask or sends a signal.
+ *
+ * 1. Block every signal that can be caught, but those that stop us (Ctrl-Z stops the whole job).
+ * 2. SIGCHLD to its default: ignored, as some parents leave it, it would eat the exit status.
+ * 3. vfork; the child puts mask and disposition back as we got them, opens the kept descriptors
+ *    to exec, and execs.
+ * 4. sigwaitinfo until SIGCHLD says that the child has ended; every other signal is passed on.
+ *
+ * No signal can get lost between 1 and 4, and no handler is ever installed. Until it is reaped the
+ * child's pid cannot name anybody else, so plain kill(2) is safe; afterwards nothing is sent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "exitcode.h"
+#include "say.h"
+
+static sigset_t original_mask;
+static struct sigaction original_chld;
+
+static void keep_over_exec(const struct child_plan *plan)
+{
+	for (size_t i = 0; i < plan->keep_count; i++)
+		fcntl(plan->keep[i], F_SETFD, 0);
+}
+
+static int cannot_run(const char *word, int err)
+{
+	bool missing = err == ENOENT;
+	if (missing)
+		warn("cannot run %s: no such command: check the name and PATH", quote(word));
+	else
+		warn("cannot run %s: %s", quote(word), strerror(err));
+	return missing ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
+
+int child_exec(const struct child_plan *plan)
+{
+	keep_over_exec(plan);
+	execvp(plan->argv[0], plan->argv);
+	return cannot_run(plan->argv[0], errno);
+}
+
+/* Signals that mean a fault of our own, or stop us, keep their usual effect. */
+static void fill_mask(sigset_t *set)
+{
+	static const int usual[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,  SIGTRAP,
+				    SIGABRT, SIGSYS, SIGTSTP, SIGTTIN, SIGTTOU};
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		sigdelset(set, usual[i]);
+}
+
+/*
+ * vfork, not fork: no page tables are copied, and as the memory is shared the child can report
+ * why exec failed without a pipe. It touches nothing but that one variable.
+ */
+static pid_t spawn(const struct child_plan *plan, int *exec_error)
+{
+	volatile int failed = 0;
+	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): see above */
+	if (pid == 0) {
+		keep_over_exec(plan);
+		sigaction(SIGCHLD, &original_chld, NULL);
+		sigprocmask(SIG_SETMASK, &original_mask, NULL);
+		execvp(plan->argv[0], plan->argv);
+		failed = errno;
+		_exit(EXIT_NOT_FOUND);
+	}
+	int saved = errno;
+	*exec_error = failed;
+	errno = saved;
+	return pid;
+}
+
+/* A terminal signals the whole foreground job: then the child has had it already. */
+static void forward(pid_t pid, const siginfo_t *info)
+{
+	if (info->si_code == SI_KERNEL && getpgid(pid) == getpgrp())
+		return;
+	if (info->si_signo == SIGPIPE && info->si_pid == getpid())
+		return; /* a message of our own that nobody wanted */
+	kill(pid, info->si_signo);
+}
+
+/*
+ * COMMAND stopped for the terminal's sake: so do we, that the shell notices; both go on with `fg`.
+ * Raised as SIGTSTP it does nothing where no shell could ever wake us (an orphaned process group).
+ * A plain SIGSTOP of COMMAND is not copied: whoever sent it may wake COMMAND alone.
+ */
+static void stop_too(int signo)
+{
+	if (signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU)
+		raise(SIGTSTP);
+}
+
+static int status_to_exit(int status)
+{
+	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int supervise(pid_t pid, const sigset_t *set)
+{
+	for (;;) {
+		siginfo_t info;
+		int status;
+		if (sigwaitinfo(set, &info) < 0)
+			continue; /* EINTR: we were stopped and go on */
+		if (info.si_signo != SIGCHLD) {
+			forward(pid, &info);
+			continue;
+		}
+		/* SIGCHLDs merge, and others' children may be ours by inheritance: ask about this one. */
+		if (waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
+			continue;
+		if (!WIFSTOPPED(status))
+			return status_to_exit(status);
+		stop_too(WSTOPSIG(status));
+	}
+}
+
+int child_run(const struct child_plan *plan)
+{
+	sigset_t set;
+	fill_mask(&set);
+	sigprocmask(SIG_BLOCK, &set, &original_mask);
+	struct sigaction fallback = {.sa_handler = SIG_DFL};
+	sigaction(SIGCHLD, &fallback, &original_chld);
+
+	int exec_error;
+	pid_t pid = spawn(plan, &exec_error);
+	if (pid < 0)
+		return -errno;
+	int status = supervise(pid, &set);
+	return exec_error ? cannot_run(plan->argv[0], exec_error) : status;
+}
+
+void child_let_go(void)
+{
+	sigprocmask(SIG_SETMASK, &original_mask, NULL);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Running COMMAND: in place, or as a child whose end we see and whose signals we pass on. */
+#ifndef CMD_CHILD_H
+#define CMD_CHILD_H
+
+#include <stddef.h>
+
+struct child_plan {
+	char *const *argv;
+	const int *keep; /* descriptors that COMMAND inherits although they are close-on-exec */
+	size_t keep_count;
+};
+
+/* Become COMMAND. Returns only the exit status for not being able to, after saying so. */
+int child_exec(const struct child_plan *plan);
+
+/*
+ * Start COMMAND, forward signals to it, wait for its end. Returns the exit status that stands for
+ * it (126 or 127, said aloud, if it cannot be run), or -errno if it could not be started at all.
+ * Signals stay blocked, so that what must follow COMMAND is not cut short: see child_let_go().
+ */
+int child_run(const struct child_plan *plan);
+
+/* Signals count again as when we were started. */
+void child_let_go(void);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* Naming processes to people. What is shown is a picture of the past and decides nothing. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "holders.h"
+#include "json.h"
+#include "say.h"
+
+static const char *user_name(char *buf, size_t size, uid_t uid)
+{
+	const struct passwd *pw = getpwuid(uid);
+	if (pw)
+		escape(buf, size, pw->pw_name);
+	else
+		snprintf(buf, size, "uid %u", (unsigned)uid);
+	return buf;
+}
+
+/* Seconds as people say them: 5s, 12m, 3h, 2d. */
+static const char *age_text(char *buf, size_t size, int64_t since)
+{
+	int64_t age = (int64_t)time(NULL) - since;
+	if (age < 0)
+		age = 0;
+	if (age < 120)
+		snprintf(buf, size, "%" PRId64 "s", age);
+	else if (age < 7200)
+		snprintf(buf, size, "%" PRId64 "m", age / 60);
+	else if (age < 172800)
+		snprintf(buf, size, "%" PRId64 "h", age / 3600);
+	else
+		snprintf(buf, size, "%" PRId64 "d", age / 86400);
+	return buf;
+}
+
+static void describe_one(char *buf, size_t size, const struct sync_owner *o)
+{
+	char name[64];
+	char user[64];
+	char age[24];
+	snprintf(buf, size, "pid %d (%s, %s) for %s%s", (int)o->pid,
+		 escape(name, sizeof(name), o->name), user_name(user, sizeof(user), o->uid),
+		 age_text(age, sizeof(age), o->since), o->stopped ? ", which is stopped" : "");
+}
+
+static bool describe_none(char *buf, size_t size, size_t hidden)
+{
+	if (hidden)
+		snprintf(buf, size,
+			 "held by one of %zu processes that cannot be looked into: "
+			 "see as root who it is",
+			 hidden);
+	else
+		snprintf(buf, size,
+			 "held by a process that has let go meanwhile, or of another "
+			 "container or host");
+	return false;
+}
+
+/*
+ * The one to name is the job, not the lockrun above it: the oldest heir of whoever asked. With
+ * several (shared) holders, the count tells how many more processes asked.
+ */
+bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode)
+{
+	struct sync_owner *list;
+	const struct sync_owner *best = NULL;
+	size_t count;
+	size_t hidden;
+	size_t askers = 0;
+	if (sync_lock_owners(lock, &list, &count, &hidden))
+		return describe_none(buf, size, 0);
+	for (size_t i = 0; i < count; i++) {
+		const struct sync_owner *o = &list[i];
+		if (o->waiting || o->pid == getpid() || !sync_lock_conflicts(lock, mode, o))
+			continue;
+		if (!o->pid) {
+			hidden++;
+			continue;
+		}
+		askers += !o->inherited;
+		if (!best || (o->inherited && !best->inherited))
+			best = o;
+	}
+	if (!best) {
+		free(list);
+		return describe_none(buf, size, hidden);
+	}
+	char one[256];
+	describe_one(one, sizeof(one), best);
+	if (askers > 1)
+		snprintf(buf, size, "held by %s, and %zu more", one, askers - 1);
+	else
+		snprintf(buf, size, "held by %s", one);
+	free(list);
+	return true;
+}
+
+/* ---- the table ---- */
+
+static const char *mode_text(enum sync_mode mode)
+{
+	static const char *const text[] = {
+		[SYNC_UNLOCKED] = "unknown",
+		[SYNC_SHARED] = "shared",
+		[SYNC_EXCLUSIVE] = "exclusive",
+	};
+	return text[mode];
+}
+
+static void print_row(const struct sync_owner *o)
+{
+	char range[48] = "all";
+	char age[24] = "-";
+	char pid[16] = "?";
+	char user[64] = "?";
+	char command[sizeof(o->command) * 4] = "(cannot be seen from here)";
+	if (o->len)
+		snprintf(range, sizeof(range), "%" PRIu64 "+%" PRIu64, o->start, o->len);
+	else if (o->start)
+		snprintf(range, sizeof(range), "%" PRIu64, o->start);
+	if (o->pid) {
+		snprintf(pid, sizeof(pid), "%d", (int)o->pid);
+		age_text(age, sizeof(age), o->since);
+		user_name(user, sizeof(user), o->uid);
+		escape(command, sizeof(command), o->command);
+	}
+	printf("%-6s %7s %-10s %-6s %-10s %-12s %6s %s%s\n", o->waiting ? "waits" : "holds", pid,
+	       user, o->kind, mode_text(o->mode), range, age, command,
+	       o->stopped ? " (stopped)" : "");
+}
+
+static void print_json(const struct sync_owner *o)
+{
+	char user[64];
+	printf("{\"state\":\"%s\",\"kind\":\"%s\",\"mode\":\"%s\",\"start\":%" PRIu64
+	       ",\"length\":%" PRIu64,
+	       o->waiting ? "waits" : "holds", o->kind, mode_text(o->mode), o->start, o->len);
+	if (!o->pid) {
+		printf(",\"pid\":null,\"user\":null,\"command\":null,\"since\":null,"
+		       "\"inherited\":false,\"stopped\":false}");
+		return;
+	}
+	printf(",\"pid\":%d,\"user\":", (int)o->pid);
+	json_string(user_name(user, sizeof(user), o->uid));
+	printf(",\"command\":");
+	json_string(o->command);
+	printf(",\"since\":%" PRId64 ",\"inherited\":%s,\"stopped\":%s}", o->since,
+	       o->inherited ? "true" : "false", o->stopped ? "true" : "false");
+}
+
+static void print_list(const struct sync_owner *list, size_t count, bool json)
+{
+	if (json)
+		putchar('[');
+	else if (count)
+		printf("%-6s %7s %-10s %-6s %-10s %-12s %6s %s\n", "STATE", "PID", "USER", "KIND",
+		       "MODE", "RANGE", "SINCE", "COMMAND");
+	for (size_t i = 0; i < count; i++) {
+		if (!json) {
+			print_row(&list[i]);
+			continue;
+		}
+		fputs(i ? ",\n " : "", stdout);
+		print_json(&list[i]);
+	}
+	if (json)
+		puts("]");
+}
+
+/* Run under the lock, we have its descriptor ourselves; nobody asked for that. */
+static size_t without_us(struct sync_owner *list, size_t count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++)
+		if (list[i].pid != getpid())
+			list[kept++] = list[i];
+	return kept;
+}
+
+int holders_print(const struct sync_lock *lock, bool json)
+{
+	struct sync_owner *list;
+	size_t count;
+	size_t hidden;
+	int r = sync_lock_owners(lock, &list, &count, &hidden);
+	if (r)
+		return r;
+	print_list(list, without_us(list, count), json);
+	free(list);
+	if (hidden)
+		warn("%zu processes of other users could not be looked into: root sees them all",
+		     hidden);
+	return 0;
+}
+
+/* ---- who keeps a pipe open ---- */
+
+static bool has_open(const char *pid, const struct stat *pipe)
+{
+	char path[600];
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	DIR *dir = opendir(path);
+	bool found = false;
+	if (!dir)
+		return false;
+	for (struct dirent *d = readdir(dir); d && !found; d = readdir(dir)) {
+		struct stat st;
+		found = !fstatat(dirfd(dir), d->d_name, &st, 0) && st.st_ino == pipe->st_ino &&
+			st.st_dev == pipe->st_dev;
+	}
+	closedir(dir);
+	return found;
+}
+
+static void read_name(const char *pid, char *buf, size_t size)
+{
+	char path[600];
+	char name[32] = "?";
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	FILE *file = fopen(path, "re");
+	if (file && fgets(name, sizeof(name), file))
+		name[strcspn(name, "\n")] = '\0';
+	if (file)
+		fclose(file);
+	escape(buf, size, name);
+}
+
+const char *holders_of_pipe(char *buf, size_t size, int pipe_fd)
+{
+	struct stat st;
+	size_t more = 0;
+	snprintf(buf, size, "%s", "processes that cannot be seen");
+	DIR *dir = fstat(pipe_fd, &st) ? NULL : opendir("/proc");
+	if (!dir)
+		return buf;
+	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
+		if (strspn(d->d_name, "0123456789") != strlen(d->d_name) ||
+		    atoi(d->d_name) == getpid() || !has_open(d->d_name, &st))
+			continue;
+		char name[64];
+		if (more++)
+			continue;
+		read_name(d->d_name, name, sizeof(name));
+		snprintf(buf, size, "pid %.16s (%s)", d->d_name, name);
+	}
+	closedir(dir);
+	size_t used = strlen(buf);
+	if (more > 1)
+		snprintf(buf + used, size - used, " and %zu more", more - 1);
+	return buf;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Naming processes to people: who is in our way, and the table of holders and waiters. */
+#ifndef CMD_HOLDERS_H
+#define CMD_HOLDERS_H
+
+#include "libsync.h"
+
+/*
+ * Into BUF: "held by pid 123 (backup.sh, bob) for 12m", for whoever keeps us from a lock in MODE;
+ * when nobody does by now, or nobody can be seen, it says that. True if somebody was named.
+ */
+bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode);
+
+/* The same for the processes that have the pipe PIPE_FD open, ourselves left out. */
+const char *holders_of_pipe(char *buf, size_t size, int pipe_fd);
+
+/* Print all holders and waiters of the lock's file; 0 or -errno. */
+int holders_print(const struct sync_lock *lock, bool json);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lockrun: run a command under a lock.
+ *
+ * 1. Open every lock file; take the locks in one fixed order, all or none.
+ * 2. libsync looks each name up again after locking: a removed file is never mistaken for the lock.
+ * 3. Start COMMAND with the descriptors inherited: if we are killed, it still holds the locks.
+ * 4. When COMMAND ends: unlink (--rm) while still holding, then unlock the open file description,
+ *    which frees what background processes have inherited as well.
+ *
+ * With -F, and where a lock belongs to the process, COMMAND takes our place after step 2.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libsync.h"
+
+#include "applet.h"
+#include "child.h"
+#include "common.h"
+#include "exitcode.h"
+#include "held.h"
+#include "holders.h"
+#include "lockfail.h"
+#include "lockset.h"
+#include "parse.h"
+#include "say.h"
+#include "waiting.h"
+
+struct opts {
+	struct common_opts common;
+	struct lockset_ask asks[LOCKSET_MAX]; /* asks[0] is LOCK, the others -l */
+	size_t count;
+	enum sync_mode mode;
+	mode_t create_mode;
+	bool follow, close, in_place, tree, rm, who, json, reentrant;
+	char *shell_line;
+	char **command;
+};
+
+enum {
+	OPT_LOCK_SHARED = 256,
+	OPT_HOLD,
+	OPT_RM,
+	OPT_FOLLOW,
+	OPT_REENTRANT,
+	OPT_WHO,
+	OPT_JSON,
+};
+
+static const struct argp_option options[] = {
+	{"exclusive", 'x', NULL, 0, "Nobody else may hold the lock (default)", 1},
+	{"shared", 's', NULL, 0, "Others may hold it shared too", 1},
+	{"unlock", 'u', NULL, 0, "Unlock the descriptor", 1},
+	{"lock", 'l', "LOCK", 0, "Take this lock too, exclusive; may be repeated", 2},
+	{"lock-shared", OPT_LOCK_SHARED, "LOCK", 0, "Take this lock too, shared", 2},
+	{"command", 'c', "LINE", 0, "Have $SHELL, or else /bin/sh, run this line", 3},
+	{"hold", OPT_HOLD, "WHAT", 0,
+	 "Until when: command, COMMAND has ended (default); tree, and all it started", 3},
+	{"close", 'o', NULL, 0, "COMMAND does not inherit the lock", 3},
+	{"no-fork", 'F', NULL, 0, "Become COMMAND, instead of starting it", 3},
+	{"rm", OPT_RM, NULL, 0, "Remove the lock file when done", 4},
+	{"mode", 'm', "MODE", 0, "Mode of a file that has to be made, in octal, instead of 600", 4},
+	{"follow", OPT_FOLLOW, NULL, 0, "Accept a symbolic link, and lock what it leads to", 4},
+	{"reentrant", OPT_REENTRANT, NULL, 0,
+	 "What a command above us holds already need not be taken", 4},
+	{"who", OPT_WHO, NULL, 0, "List who holds LOCK and who waits for it, and take nothing", 5},
+	{"json", OPT_JSON, NULL, 0, "With --who: as a JSON array", 5},
+	{0},
+};
+
+static void add_ask(struct opts *o, const char *name, enum sync_mode mode, struct argp_state *state)
+{
+	if (o->count == LOCKSET_MAX)
+		argp_error(state, "too many locks: expected %d at most", LOCKSET_MAX);
+	o->asks[o->count++] = (struct lockset_ask){name, mode};
+}
+
+static error_t parse_operand(struct opts *o, char *arg, struct argp_state *state)
+{
+	if (!o->asks[0].name)
+		o->asks[0].name = arg;
+	else if (o->shell_line)
+		argp_error(state,
+			   "unexpected operand '%s': -c takes the whole command in one "
+			   "argument",
+			   arg);
+	else
+		o->command = common_command(state);
+	return 0;
+}
+
+static bool by_fd(const struct opts *o)
+{
+	return !o->command && !o->who;
+}
+
+/* What cannot be together. */
+static void check_usage(const struct opts *o, struct argp_state *state)
+{
+	if (!o->asks[0].name)
+		argp_error(state, "expected a lock and a command, or a descriptor");
+	if (o->json && !o->who)
+		argp_error(state, "--json goes with --who");
+	if (o->who && (o->command || o->count > 1))
+		argp_error(state, "--who takes one lock and no command");
+	if (o->mode == SYNC_UNLOCKED && !by_fd(o))
+		argp_error(state, "-u unlocks a descriptor: a lock file that is opened anew has "
+				  "nothing to unlock");
+	if (by_fd(o) && (o->count > 1 || o->close || o->in_place || o->tree || o->rm))
+		argp_error(state,
+			   "expected a command: without one, '%s' is a descriptor, and "
+			   "-l, -o, -F, --hold and --rm have no meaning",
+			   o->asks[0].name);
+	if (o->in_place && (o->close || o->rm))
+		argp_error(state, "-F leaves nobody to %s: do not use both",
+			   o->rm ? "remove the file (--rm)" : "hold the lock (-o)");
+	if (o->close && o->tree)
+		argp_error(state, "--hold=tree lets descendants hold the lock, -o forbids it");
+	if (o->rm && o->follow)
+		argp_error(state, "--rm would remove the symbolic link that --follow follows: "
+				  "name the file itself");
+}
+
+static error_t finish(struct opts *o, struct argp_state *state)
+{
+	static char *shell_command[4];
+	if (o->shell_line) {
+		char *shell = secure_getenv("SHELL");
+		static char fallback[] = "/bin/sh";
+		static char dash_c[] = "-c";
+		shell_command[0] = shell && *shell ? shell : fallback;
+		shell_command[1] = dash_c;
+		shell_command[2] = o->shell_line;
+		o->command = shell_command;
+	}
+	check_usage(o, state);
+	o->asks[0].mode = o->mode;
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct opts *o = state->input;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->common;
+		o->count = 1;
+		o->mode = SYNC_EXCLUSIVE;
+		return 0;
+	case 'x':
+		o->mode = SYNC_EXCLUSIVE;
+		return 0;
+	case 's':
+		o->mode = SYNC_SHARED;
+		return 0;
+	case 'u':
+		o->mode = SYNC_UNLOCKED;
+		return 0;
+	case 'l':
+	case OPT_LOCK_SHARED:
+		add_ask(o, arg, key == 'l' ? SYNC_EXCLUSIVE : SYNC_SHARED, state);
+		return 0;
+	case 'c':
+		if (o->command)
+			argp_error(state, "-c and a command: give one of them");
+		o->shell_line = arg;
+		return 0;
+	case OPT_HOLD:
+		if (strcmp(arg, "tree") != 0 && strcmp(arg, "command") != 0)
+			argp_error(state, "invalid --hold '%s': expected command or tree", arg);
+		o->tree = arg[0] == 't';
+		return 0;
+	case 'o':
+		o->close = true;
+		return 0;
+	case 'F':
+		o->in_place = true;
+		return 0;
+	case OPT_RM:
+		o->rm = true;
+		return 0;
+	case 'm':
+		if (!parse_mode(arg, &o->create_mode))
+			argp_error(state, "invalid mode '%s': expected octal, 0 to 777", arg);
+		return 0;
+	case OPT_FOLLOW:
+		o->follow = true;
+		return 0;
+	case OPT_REENTRANT:
+		o->reentrant = true;
+		return 0;
+	case OPT_WHO:
+		o->who = true;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		return parse_operand(o, arg, state);
+	case ARGP_KEY_END:
+		return finish(o, state);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "LOCK [--] COMMAND [ARG...]\nLOCK -c LINE\nFD\n--who LOCK",
+	.doc = "Run COMMAND while holding LOCK: a file, or flock:PATH, ofd:PATH[@START[+LEN]], "
+	       "fcntl:PATH[@START[+LEN]]. Without a command, lock the open descriptor FD."
+	       "\vExit status: that of COMMAND; 75 the lock was not free in time; see "
+	       "lockrun(1).",
+	.children = children,
+};
+
+static int print_owners(const struct opts *o, struct lockset *set)
+{
+	set->flags |= SYNC_LOCK_BY_NAME;
+	lockset_open(set, o->asks, 1);
+	struct sync_lock *lock = set->wants[0].lock;
+	int r = holders_print(lock, o->json);
+	struct lockfail f = {
+		.name = o->asks[0].name,
+		.no_create = true,
+		.follow = o->follow,
+	};
+	return r ? lockfail_open(&f, r) : EXIT_DONE;
+}
+
+static int lock_descriptor(const struct opts *o, struct lockset *set)
+{
+	set->flags |= SYNC_LOCK_BY_FD;
+	lockset_open(set, o->asks, 1);
+	if (!lockset_can(set, SYNC_CAP_INHERIT))
+		die(EXIT_BAD_USAGE,
+		    "%s: such a lock belongs to the process, and would be gone as "
+		    "soon as lockrun ends: use flock: or ofd:",
+		    quote(o->asks[0].name));
+	if (o->mode == SYNC_UNLOCKED)
+		return sync_lock_release(set->wants[0].lock) ? EXIT_SYSTEM : EXIT_DONE;
+	lockset_acquire(set);
+	return EXIT_DONE;
+}
+
+static void refuse_supervisor_options(const struct opts *o)
+{
+	const char *option = o->close ? "-o" : o->rm ? "--rm" : o->tree ? "--hold=tree" : NULL;
+	if (option)
+		die(EXIT_BAD_USAGE,
+		    "%s needs a lockrun that stays, but an fcntl: lock belongs to "
+		    "one process and so must be COMMAND's own: use flock: or ofd:",
+		    option);
+}
+
+static const char *tree_text(char *buf, size_t size, const void *what)
+{
+	const int *pipe_fd = what;
+	char who[128];
+	snprintf(buf, size, "COMMAND has ended; the lock is kept for %s",
+		 holders_of_pipe(who, sizeof(who), *pipe_fd));
+	return buf;
+}
+
+/* Until all who inherited the other end of this pipe, and so the locks, have closed it or died. */
+static void wait_for_tree(const struct opts *o, int pipe_fd)
+{
+	struct pollfd end = {.fd = pipe_fd};
+	char buf[256];
+	if (poll(&end, 1, 0))
+		return;
+	/* Let TERM end us from here on: the locks stay with those who inherited them. */
+	child_let_go();
+	if (!o->common.quiet)
+		warn("%s", tree_text(buf, sizeof(buf), &pipe_fd));
+	struct waiting *line = o->common.quiet ? NULL : waiting_begin(tree_text, &pipe_fd);
+	while (!poll(&end, 1, -1) || !(end.revents & POLLHUP))
+		;
+	waiting_end(line);
+}
+
+/* A pipe with both ends numbered 10 or above, close-on-exec. */
+static void make_tree_pipe(int ends[2])
+{
+	int low[2];
+	if (pipe2(low, O_CLOEXEC))
+		die(EXIT_SYSTEM, "cannot make a pipe: %s", strerror(errno));
+	for (int i = 0; i < 2; i++) {
+		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, 10);
+		if (ends[i] < 0)
+			die(EXIT_SYSTEM, "cannot make a pipe: %s", strerror(errno));
+		close(low[i]);
+	}
+}
+
+static int run_supervised(const struct opts *o, struct lockset *set)
+{
+	int fds[LOCKSET_MAX + 1];
+	int tree[2] = {-1, -1};
+	struct child_plan plan = {.argv = o->command, .keep = fds};
+	plan.keep_count = lockset_fds(set, fds);
+	if (o->tree) {
+		make_tree_pipe(tree);
+		fds[plan.keep_count++] = tree[1];
+	}
+	if (o->close)
+		plan.keep_count = 0;
+	int status = child_run(&plan);
+	if (status < 0)
+		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
+		     strerror(-status));
+	if (o->tree) {
+		close(tree[1]);
+		wait_for_tree(o, tree[0]);
+	}
+	lockset_release(set, o->rm);
+	return status < 0 ? EXIT_SYSTEM : status;
+}
+
+static int run_in_place(const struct opts *o, const struct lockset *set)
+{
+	int fds[LOCKSET_MAX];
+	struct child_plan plan = {.argv = o->command, .keep = fds};
+	plan.keep_count = lockset_fds(set, fds);
+	return child_exec(&plan);
+}
+
+static int run(int argc, char **argv)
+{
+	struct opts o = {0};
+	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
+	if (err)
+		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	struct lockset set = {
+		.common = &o.common,
+		.flags = o.follow ? SYNC_LOCK_FOLLOW : 0,
+		.create_mode = o.create_mode,
+		.reentrant = o.reentrant,
+	};
+	if (o.who)
+		return print_owners(&o, &set);
+	if (by_fd(&o))
+		return lock_descriptor(&o, &set);
+
+	lockset_open(&set, o.asks, o.count);
+	if (o.rm && !lockset_can(&set, SYNC_CAP_UNLINK))
+		die(EXIT_BAD_USAGE, "--rm removes regular files only");
+	bool supervised = lockset_can(&set, SYNC_CAP_INHERIT) && !o.in_place;
+	if (!supervised)
+		refuse_supervisor_options(&o);
+	lockset_acquire(&set);
+	if (held_export(set.wants, set.count))
+		die(EXIT_SYSTEM, "out of memory");
+	if (o.common.verbose)
+		warn("running %s", quote(o.command[0]));
+	return supervised ? run_supervised(&o, &set) : run_in_place(&o, &set);
+}
+
+const struct applet applet_lockrun = {
+	.name = "lockrun",
+	.summary = "run a command under a lock",
+	.argp = &argp,
+	.run = run,
+};

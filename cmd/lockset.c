@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* The locks of a job: opened, taken together, given up; with everything a person is told of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "exitcode.h"
+#include "held.h"
+#include "holders.h"
+#include "lockfail.h"
+#include "lockset.h"
+#include "say.h"
+#include "waiting.h"
+
+static struct lockfail circumstances(const struct lockset *set, const char *name)
+{
+	return (struct lockfail){
+		.name = name,
+		.by_fd = set->flags & SYNC_LOCK_BY_FD,
+		.no_create = set->flags & (SYNC_LOCK_NO_CREATE | SYNC_LOCK_BY_NAME),
+		.follow = set->flags & SYNC_LOCK_FOLLOW,
+	};
+}
+
+/* ---- re-entry ---- */
+
+static _Noreturn void refuse(const char *name, enum sync_mode held, enum sync_mode asked)
+{
+	if (held < asked)
+		die(EXIT_SYSTEM,
+		    "%s is held shared by a command that started this one, so waiting for it "
+		    "exclusively would never end: take it exclusively there",
+		    quote(name));
+	die(EXIT_SYSTEM,
+	    "%s is held by a command that started this one, so waiting for it would never end: "
+	    "--reentrant goes on under that lock",
+	    quote(name));
+}
+
+/*
+ * Asked before the file is opened: closing any descriptor of a file drops the fcntl: locks that the
+ * process itself, before it became us, took on it.
+ */
+static bool is_held_above(const struct lockset *set, const struct lockset_ask *ask)
+{
+	struct sync_lock_opts opts = {.flags = set->flags | SYNC_LOCK_BY_NAME};
+	struct sync_lock *lock;
+	if (!held_claimed() || sync_lock_open(ask->name, &opts, SYNC_NOW, &lock))
+		return false; /* opening it in earnest will tell why */
+	enum sync_mode held = held_above(lock);
+	sync_lock_close(lock);
+	if (held == SYNC_UNLOCKED || (held == SYNC_SHARED && ask->mode == SYNC_SHARED))
+		return false;
+	if (!set->reentrant || held < ask->mode)
+		refuse(ask->name, held, ask->mode);
+	if (set->common->verbose)
+		warn("%s is held already by a command that started this one", quote(ask->name));
+	return true;
+}
+
+/* ---- opening ---- */
+
+static int open_one(const struct lockset *set, const char *name, struct sync_lock **out)
+{
+	struct sync_lock_opts opts = {.flags = set->flags, .mode = set->create_mode};
+	int r;
+	do
+		r = sync_lock_open(name, &opts, set->deadline, out);
+	while (r == -EINTR);
+	return r;
+}
+
+static _Noreturn void cannot_open(const struct lockset *set, const char *name, int err)
+{
+	if (err != -ETIMEDOUT) {
+		struct lockfail f = circumstances(set, name);
+		exit(lockfail_open(&f, err));
+	}
+	if (!set->common->quiet)
+		warn("%s is not free to be opened: another process has a lease on it", quote(name));
+	exit(set->common->busy_status);
+}
+
+void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t count)
+{
+	if (set->common->verbose)
+		clock_gettime(CLOCK_MONOTONIC, &set->began);
+	set->deadline = common_deadline(set->common);
+	/* Until the locks are held: nobody shall see a new file with another mode than asked for. */
+	set->umask = umask(0);
+	for (size_t i = 0; i < count; i++) {
+		struct sync_lock_want *want = &set->wants[set->count];
+		if (is_held_above(set, &asks[i]))
+			continue;
+		int r = open_one(set, asks[i].name, &want->lock);
+		if (r)
+			cannot_open(set, asks[i].name, r);
+		want->mode = asks[i].mode;
+		set->count++;
+	}
+}
+
+bool lockset_can(const struct lockset *set, unsigned caps)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if ((sync_lock_caps(set->wants[i].lock) & caps) != caps)
+			return false;
+	return true;
+}
+
+/* ---- taking them ---- */
+
+static int acquire(struct lockset *set, const struct timespec *deadline, struct sync_lock **failed)
+{
+	int r;
+	do
+		r = sync_lock_acquire_all(set->wants, set->count, deadline, failed);
+	while (r == -EINTR);
+	return r;
+}
+
+static const struct sync_lock_want *find(const struct lockset *set, const struct sync_lock *lock)
+{
+	for (size_t i = 1; i < set->count; i++)
+		if (set->wants[i].lock == lock)
+			return &set->wants[i];
+	return &set->wants[0];
+}
+
+/* All but the one that we wait for are ours or free, so the first that others hold it is. */
+static const char *blocker(char *buf, size_t size, const void *what)
+{
+	const struct lockset *set = what;
+	const struct sync_lock_want *want = set->wants;
+	char who[400];
+	for (size_t i = 0; i < set->count; i++) {
+		want = &set->wants[i];
+		if (holders_describe(who, sizeof(who), want->lock, want->mode))
+			break;
+	}
+	snprintf(buf, size, "waiting for %s: %s", quote(sync_lock_name(want->lock)), who);
+	return buf;
+}
+
+static int wait_for(struct lockset *set, struct sync_lock **failed)
+{
+	/* Its own copy of the list: the one in use is sorted again while the line is drawn. */
+	const struct lockset seen = *set;
+	if (set->common->verbose) {
+		char buf[512];
+		warn("%s", blocker(buf, sizeof(buf), &seen));
+	}
+	struct waiting *line = set->common->quiet ? NULL : waiting_begin(blocker, &seen);
+	int r = acquire(set, set->deadline, failed);
+	waiting_end(line);
+	return r;
+}
+
+static void busy(const struct lockset *set, const struct sync_lock *lock)
+{
+	if (!set->common->quiet) {
+		char who[400];
+		holders_describe(who, sizeof(who), lock, find(set, lock)->mode);
+		warn("%s is %s", quote(sync_lock_name(lock)), who);
+	}
+	exit(set->common->busy_status);
+}
+
+static void say_acquired(const struct lockset *set)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	double waited = (double)(now.tv_sec - set->began.tv_sec) +
+			(double)(now.tv_nsec - set->began.tv_nsec) / 1e9;
+	for (size_t i = 0; i < set->count; i++)
+		warn("locked %s after %.6f s", quote(sync_lock_name(set->wants[i].lock)), waited);
+}
+
+void lockset_acquire(struct lockset *set)
+{
+	struct sync_lock *failed = NULL;
+	int r = acquire(set, SYNC_NOW, &failed);
+	if (r == -ETIMEDOUT && set->common->timeout > 0)
+		r = wait_for(set, &failed);
+	if (r == -ETIMEDOUT)
+		busy(set, failed);
+	if (r) {
+		const char *name = failed ? sync_lock_name(failed) : "?";
+		struct lockfail f = circumstances(set, name);
+		exit(lockfail_acquire(&f, r));
+	}
+	umask(set->umask);
+	if (set->common->verbose)
+		say_acquired(set);
+}
+
+size_t lockset_fds(const struct lockset *set, int fds[LOCKSET_MAX])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < set->count; i++)
+		if (sync_lock_mode(set->wants[i].lock) != SYNC_UNLOCKED)
+			fds[count++] = sync_lock_fd(set->wants[i].lock);
+	return count;
+}
+
+/* ---- giving them up ---- */
+
+static void remove_file(struct sync_lock *lock)
+{
+	int r;
+	/* Others that share the lock are still at work: the last of them removes the file. */
+	if (sync_lock_mode(lock) == SYNC_SHARED)
+		r = sync_lock_acquire(lock, SYNC_EXCLUSIVE, SYNC_NOW);
+	else
+		r = 0;
+	if (!r)
+		r = sync_lock_unlink(lock);
+	if (r && r != -ETIMEDOUT && r != -ESTALE)
+		warn("cannot remove %s: %s", quote(sync_lock_name(lock)), strerror(-r));
+}
+
+void lockset_release(struct lockset *set, bool remove)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct sync_lock *lock = set->wants[i].lock;
+		if (sync_lock_mode(lock) == SYNC_UNLOCKED)
+			continue; /* folded into another */
+		if (sync_lock_check(lock) == -ESTALE)
+			warn("%s was removed or replaced while it was held: another job may have "
+			     "run at the same time",
+			     quote(sync_lock_name(lock)));
+		else if (remove)
+			remove_file(lock);
+		(void)sync_lock_release(lock);
+		if (set->common->verbose)
+			warn("unlocked %s", quote(sync_lock_name(lock)));
+	}
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* The multicall binary: which applet is meant, and what syncbox itself can do. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applet.h"
+#include "exitcode.h"
+#include "say.h"
+
+static const struct applet *const applets[] = {
+#define APPLET(name) &applet_##name,
+#include "applets.def"
+#undef APPLET
+};
+#define APPLETS (sizeof(applets) / sizeof(applets[0]))
+
+struct opts {
+	bool list, dump;
+	const char *install_dir;
+	char **words; /* APPLET and what follows */
+};
+
+enum { OPT_LIST = 256, OPT_INSTALL, OPT_DUMP };
+
+static const struct argp_option options[] = {
+	{"list", OPT_LIST, NULL, 0, "Print the names of the applets, one a line", 0},
+	{"install", OPT_INSTALL, "DIR", 0, "Make a link to this binary in DIR for every applet", 0},
+	{"dump-options", OPT_DUMP, NULL, 0, "Print every option of every applet, for tools", 0},
+	{0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct opts *o = state->input;
+	switch (key) {
+	case OPT_LIST:
+		o->list = true;
+		return 0;
+	case OPT_INSTALL:
+		o->install_dir = arg;
+		return 0;
+	case OPT_DUMP:
+		o->dump = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		o->words = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_END:
+		if (!o->words && !o->list && !o->dump && !o->install_dir)
+			argp_error(state, "expected the name of an applet: see --list");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "APPLET [ARG...]\n--list\n--install=DIR\n--dump-options",
+	.doc = "Locks and other means to keep shell jobs out of each other's way.\v"
+	       "A link to this binary that bears an applet's name runs that applet.",
+};
+
+static int run(int argc, char **argv);
+static const struct applet applet_syncbox = {
+	.name = "syncbox",
+	.summary = "synchronisation for shell scripts",
+	.argp = &argp,
+	.run = run,
+};
+
+static const struct applet *find(const char *name)
+{
+	for (size_t i = 0; i < APPLETS; i++)
+		if (!strcmp(applets[i]->name, name))
+			return applets[i];
+	return NULL;
+}
+
+/* Tab-separated: applet, short option or -, long option, its argument or -, documentation. */
+static void dump_argp(const char *name, const struct argp *a)
+{
+	for (const struct argp_option *o = a->options; o && (o->name || o->key); o++) {
+		char letter[3] = "-";
+		if (o->key > ' ' && o->key < 127) {
+			letter[1] = (char)o->key;
+			letter[2] = '\0';
+		}
+		printf("%s\t%s\t--%s\t%s\t%s\n", name, letter, o->name, o->arg ? o->arg : "-",
+		       o->doc ? o->doc : "");
+	}
+	for (const struct argp_child *c = a->children; c && c->argp; c++)
+		dump_argp(name, c->argp);
+}
+
+static void dump_applet(const struct applet *a)
+{
+	printf("%s\t\t\t\t%s\n", a->name, a->summary);
+	dump_argp(a->name, a->argp);
+	/* argp adds these to every parser */
+	printf("%s\t-?\t--help\t-\tShow the options\n", a->name);
+	printf("%s\t-\t--usage\t-\tShow a short usage message\n", a->name);
+	printf("%s\t-V\t--version\t-\tShow the version\n", a->name);
+}
+
+static void dump(void)
+{
+	dump_applet(&applet_syncbox);
+	for (size_t i = 0; i < APPLETS; i++)
+		dump_applet(applets[i]);
+}
+
+static int install(const char *dir)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		die(EXIT_SYSTEM, "cannot find this binary through /proc/self/exe: %s: mount /proc",
+		    strerror(errno));
+	self[n] = '\0';
+	for (size_t i = 0; i < APPLETS; i++) {
+		char link[PATH_MAX + 64];
+		char old[PATH_MAX];
+		snprintf(link, sizeof(link), "%s/%s", dir, applets[i]->name);
+		if (!symlink(self, link))
+			continue;
+		int err = errno;
+		n = err == EEXIST ? readlink(link, old, sizeof(old) - 1) : -1;
+		if (n >= 0)
+			old[n] = '\0';
+		if (n < 0 || strcmp(old, self) != 0)
+			die(exit_status_of(-err), "cannot make the link %s: %s", quote(link),
+			    strerror(err));
+	}
+	return EXIT_DONE;
+}
+
+static int run_applet(const struct applet *a, int argc, char **argv)
+{
+	/* getopt prefixes its messages with this; a path would only be in the way. */
+	argv[0] = (char *)a->name;
+	say_as(a->name);
+	return a->run(argc, argv);
+}
+
+static int run(int argc, char **argv)
+{
+	struct opts o = {0};
+	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
+	if (err)
+		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.list)
+		for (size_t i = 0; i < APPLETS; i++)
+			puts(applets[i]->name);
+	if (o.dump)
+		dump();
+	if (o.install_dir)
+		return install(o.install_dir);
+	if (!o.words || o.list || o.dump)
+		return EXIT_DONE;
+	const struct applet *a = find(o.words[0]);
+	if (!a)
+		die(EXIT_NOT_FOUND, "no applet %s: see syncbox --list", quote(o.words[0]));
+	return run_applet(a, argc - (int)(o.words - argv), o.words);
+}
+
+/*
+ * Were descriptor 0, 1 or 2 closed, the next file opened would take its number, and messages would
+ * go into it. /dev/null fills the gap, opened the wrong way round so that using it still fails.
+ */
+static void fill_standard_descriptors(void)
+{
+	struct pollfd fds[] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+	if (poll(fds, 3, 0) <= 0)
+		return; /* none has POLLNVAL: all are open, in one system call */
+	for (int fd = 0; fd <= 2; fd++) {
+		if (!(fds[fd].revents & POLLNVAL))
+			continue;
+		int got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+		if (got != fd)
+			_exit(EXIT_SYSTEM); /* there may be no stderr to say why */
+	}
+}
+
+/*
+ * Results that could not be written are no results. --help and --version leave through here too. A
+ * destructor, as atexit(3) would cost page faults at every start.
+ */
+__attribute__((destructor)) static void check_stdout(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return;
+	warn("cannot write to standard output: %s", strerror(errno));
+	_exit(EXIT_IO);
+}
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	(void)state;
+	fprintf(stream, "syncbox %s\n", VERSION);
+}
+
+int main(int argc, char **argv)
+{
+	static char syncbox[] = "syncbox";
+	static char *no_words[] = {syncbox, NULL};
+	fill_standard_descriptors();
+	if (argc < 1) { /* execve(2) allows it */
+		argc = 1;
+		argv = no_words;
+	}
+	argp_err_exit_status = EXIT_BAD_USAGE;
+	argp_program_version_hook = print_version;
+	const char *slash = strrchr(argv[0], '/');
+	const struct applet *a = find(slash ? slash + 1 : argv[0]);
+	if (!a && argc > 1 && argv[1][0] != '-') { /* the common way in, without a second parser */
+		a = find(argv[1]);
+		if (a) {
+			argc--;
+			argv++;
+		}
+	}
+	return run_applet(a ? a : &applet_syncbox, argc, argv);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* The only code that writes to stderr. */
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "say.h"
+
+static const char *speaker = "syncbox";
+
+void say_as(const char *applet)
+{
+	speaker = applet;
+}
+
+/*
+ * One write(2): lines of several processes do not mix. Nobody is left to tell if it fails. What
+ * lies between BEFORE and AFTER is cut to WIDTH.
+ */
+static void put(const char *before, const char *after, size_t width, const char *format,
+		va_list args)
+{
+	char line[2048];
+	size_t room = sizeof(line) - strlen(after) - 1;
+	if (width < room - strlen(before))
+		room = strlen(before) + width;
+	int n = snprintf(line, room, "%s%s: ", before, speaker);
+	n += vsnprintf(line + n, room - (size_t)n, format, args);
+	if ((size_t)n >= room)
+		n = (int)room - 1;
+	memcpy(line + n, after, strlen(after));
+	ssize_t ignored = write(STDERR_FILENO, line, (size_t)n + strlen(after));
+	(void)ignored;
+}
+
+void die(int status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	put("", "\n", SIZE_MAX, format, args);
+	va_end(args);
+	exit(status);
+}
+
+void warn(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	put("", "\n", SIZE_MAX, format, args);
+	va_end(args);
+}
+
+#define WIPE_LINE "\r\033[K"
+
+/* A line that wraps could not be wiped off again. */
+static size_t terminal_width(void)
+{
+	struct winsize size;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20)
+		return 79;
+	return size.ws_col;
+}
+
+void say_status(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	put(WIPE_LINE, "", terminal_width(), format, args);
+	va_end(args);
+}
+
+void say_wipe_status(void)
+{
+	ssize_t ignored = write(STDERR_FILENO, WIPE_LINE, strlen(WIPE_LINE));
+	(void)ignored;
+}
+
+bool say_on_terminal(void)
+{
+	return isatty(STDERR_FILENO);
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
+/* Append the escaped form of C at *at; false if there is no room for it. */
+static bool put_escaped(char *buf, size_t size, size_t *at, unsigned char c)
+{
+	static const char *const special = "\a\b\t\n\v\f\r\033\\";
+	static const char *const letter = "abtnvfre\\";
+	char one[8];
+	const char *p = c ? strchr(special, c) : NULL;
+	if (p)
+		snprintf(one, sizeof(one), "\\%c", letter[p - special]);
+	else if (is_plain(c))
+		snprintf(one, sizeof(one), "%c", c);
+	else
+		snprintf(one, sizeof(one), "\\x%02x", c);
+	size_t n = strlen(one);
+	if (*at + n >= size)
+		return false;
+	memcpy(buf + *at, one, n + 1);
+	*at += n;
+	return true;
+}
+
+const char *escape(char *buf, size_t size, const char *s)
+{
+	size_t at = 0;
+	buf[0] = '\0';
+	while (*s && put_escaped(buf, size, &at, (unsigned char)*s))
+		s++;
+	return buf;
+}
+
+const char *quote(const char *s)
+{
+	bool plain = true;
+	for (const char *p = s; *p; p++)
+		plain = plain && is_plain((unsigned char)*p) && *p != '\'';
+	size_t size = 4 * strlen(s) + 4;
+	char *out = malloc(size);
+	if (!out)
+		return "?";
+	if (plain) {
+		snprintf(out, size, "'%s'", s);
+		return out;
+	}
+	size_t at = 2;
+	memcpy(out, "$'", 3);
+	for (; *s; s++) {
+		if (*s == '\'')
+			out[at++] = '\\', out[at++] = '\'', out[at] = '\0';
+		else
+			put_escaped(out, size - 1, &at, (unsigned char)*s);
+	}
+	memcpy(out + at, "'", 2);
+	return out;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages on stderr: one line each, after the applet's name, in one write, escaped. */
+#ifndef CMD_SAY_H
+#define CMD_SAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The applet that speaks; set once by main(). */
+void say_as(const char *applet);
+
+__attribute__((noreturn, format(printf, 2, 3))) void die(int status, const char *format, ...);
+__attribute__((format(printf, 1, 2))) void warn(const char *format, ...);
+
+/* A status line on a terminal that the next one replaces; and wiping it off. */
+__attribute__((format(printf, 1, 2))) void say_status(const char *format, ...);
+void say_wipe_status(void);
+bool say_on_terminal(void);
+
+/*
+ * S in quotes, fit for a terminal or a log: 'plain', or $'a\nb' with what is not plain ASCII
+ * escaped. Never freed: a message is the last thing done with it.
+ */
+const char *quote(const char *s);
+/* The same without the quotes, cut to SIZE. */
+const char *escape(char *buf, size_t size, const char *s);
+
+#endif

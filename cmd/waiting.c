@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The line that tells a person at a terminal whom we wait for, drawn by a thread of its own. */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "say.h"
+#include "waiting.h"
+
+struct waiting {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool over, drawn;
+	waiting_text *text;
+	const void *what;
+};
+
+/* Sleep until AT or the end of the wait; true at the end. */
+static bool is_over(struct waiting *w, const struct timespec *at)
+{
+	pthread_mutex_lock(&w->lock);
+	while (!w->over && !pthread_cond_timedwait(&w->done, &w->lock, at))
+		;
+	bool over = w->over;
+	pthread_mutex_unlock(&w->lock);
+	return over;
+}
+
+static void *draw(void *arg)
+{
+	struct waiting *w = arg;
+	struct timespec at;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	for (at.tv_sec++; !is_over(w, &at); at.tv_sec++) {
+		char buf[512];
+		say_status("%s", w->text(buf, sizeof(buf), w->what));
+		w->drawn = true;
+	}
+	return NULL;
+}
+
+struct waiting *waiting_begin(waiting_text *text, const void *what)
+{
+	if (!say_on_terminal())
+		return NULL;
+	struct waiting *w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->text = text;
+	w->what = what;
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->done, &attr);
+	if (pthread_create(&w->thread, NULL, draw, w)) {
+		free(w); /* no line, then: the wait is what matters */
+		return NULL;
+	}
+	return w;
+}
+
+void waiting_end(struct waiting *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->over = true;
+	pthread_cond_signal(&w->done);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	if (w->drawn)
+		say_wipe_status();
+	free(w);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the files of libsync and by nobody else: ops tables, base structs, helpers. */
+#ifndef LIBSYNC_INTERNAL_H
+#define LIBSYNC_INTERNAL_H
+
+#include <signal.h>
+
+#include "libsync.h"
+
+#define SYNC_API __attribute__((visibility("default")))
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* ---- names: name.c ---- */
+
+struct sync_range {
+	uint64_t first, last; /* inclusive; last == SYNC_RANGE_END means to the end */
+};
+#define SYNC_RANGE_END ((uint64_t)INT64_MAX)
+
+struct sync_name {
+	size_t scheme_len; /* 0: none was given */
+	const char *path;  /* points into the name; path_len bytes of it */
+	size_t path_len;
+	struct sync_range range;
+	bool has_range;
+};
+
+/* Is the word of LEN bytes at S a scheme of this kind of object? */
+typedef bool sync_is_scheme(const char *s, size_t len);
+
+/* Take NAME apart. ranges(scheme) tells whether "@START+LEN" belongs to the name. */
+MUST_CHECK int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,
+			       struct sync_name *out);
+MUST_CHECK int sync_name_number(const char *s, size_t len, uint64_t max, uint64_t *out);
+
+/* ---- deadlines: deadline.c ---- */
+
+bool sync_deadline_passed(const struct timespec *deadline);
+
+/*
+ * Bounds one blocking system call: from start() to stop(), once the deadline is past, a
+ * signal interrupts it again and again. Nothing else in the process is disturbed.
+ */
+struct sync_alarm {
+	timer_t timer;
+	sigset_t old_mask;
+};
+MUST_CHECK int sync_alarm_start(struct sync_alarm *a, const struct timespec *deadline);
+void sync_alarm_stop(struct sync_alarm *a);
+
+/* ---- locks ---- */
+
+struct sync_lock_ops {
+	const char *name;
+	unsigned caps;
+	bool wants_write; /* an exclusive lock needs a descriptor open for writing */
+	/*
+	 * Set what the descriptor holds on RANGE to MODE, SYNC_UNLOCKED included; with WAIT,
+	 * block. -EAGAIN busy, -EINTR; otherwise what the kernel says. One system call.
+	 */
+	int (*set)(int fd, const struct sync_range *range, enum sync_mode mode, bool wait);
+};
+
+struct sync_lock {
+	const struct sync_lock_ops *ops;
+	int order;       /* place of ops in backends.def */
+	int fd;          /* -1: SYNC_LOCK_BY_NAME */
+	int write_error; /* why fd is open for reading only; 0: it is not, or need not be */
+	unsigned flags;
+	mode_t create_mode;
+	mode_t type; /* S_IFMT bits of the file */
+	dev_t dev;
+	ino_t ino;
+	struct sync_range asked; /* by the name */
+	struct sync_range taken; /* asked, or widened by folding */
+	bool folded;             /* another want of the same set holds it for us */
+	enum sync_mode held;
+	char *path; /* NULL: SYNC_LOCK_BY_FD; points behind name */
+	char name[];
+};
+
+/* The ops of a scheme, NULL if there is no such; its place in backends.def in *order. */
+const struct sync_lock_ops *sync_lock_ops_find(const char *scheme, size_t len, int *order);
+
+/* ---- lock files: lockfile.c ---- */
+
+/* Open (and make) the file of a path, or look at a borrowed descriptor; sets fd, dev, ino, type. */
+MUST_CHECK int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline);
+/* The same again, after the name was found to lead elsewhere; fd is replaced. */
+MUST_CHECK int sync_lockfile_reopen(struct sync_lock *l, const struct timespec *deadline);
+/* 0; -ESTALE the name leads elsewhere. */
+MUST_CHECK int sync_lockfile_check(const struct sync_lock *l);
+/* dev and ino of what the name leads to now, without opening it; as root or not. */
+MUST_CHECK int sync_lockfile_identity(const struct sync_lock *l, dev_t *dev, ino_t *ino);
+/* NFS wants a writable descriptor for an exclusive lock: try to get one. */
+MUST_CHECK int sync_lockfile_make_writable(struct sync_lock *l);
+
+/* ---- /proc: proc.c ---- */
+
+struct sync_proc {
+	pid_t parent;
+	bool stopped;
+	uint64_t start; /* clock ticks after boot */
+};
+
+/* Read a whole small file below /proc into BUF, NUL-terminated; its length or -errno. */
+ssize_t sync_proc_read(const char *path, char *buf, size_t size);
+MUST_CHECK int sync_proc_stat(pid_t pid, struct sync_proc *out);
+/* Fill in uid, since, stopped, name and command of o->pid. */
+void sync_proc_describe(struct sync_owner *o);
+bool sync_proc_is_ancestor(pid_t pid);
+
+/* One "lock:" line of fdinfo, or one line of /proc/locks. */
+struct sync_proc_lock {
+	const char *kind; /* a scheme */
+	enum sync_mode mode;
+	pid_t pid; /* who asked; -1 or 0: not told */
+	bool waiting;
+	unsigned major, minor;
+	uint64_t ino;
+	struct sync_range range;
+};
+
+/* Parse the line at S (behind "lock:"); false for leases and everything else that is no lock. */
+bool sync_proc_lock_parse(const char *s, struct sync_proc_lock *out);
+
+static inline bool sync_range_overlap(const struct sync_range *a, const struct sync_range *b)
+{
+	return a->first <= b->last && b->first <= a->last;
+}
+
+#endif

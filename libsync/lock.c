@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* The lock object: checks arguments, chooses the backend, takes one lock or several. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define LOCK_BACKEND(name) extern const struct sync_lock_ops sync_lock_##name;
+#include "backends.def"
+#undef LOCK_BACKEND
+
+static const struct sync_lock_ops *const lock_backends[] = {
+#define LOCK_BACKEND(name) &sync_lock_##name,
+#include "backends.def"
+#undef LOCK_BACKEND
+};
+#define LOCK_BACKENDS (sizeof(lock_backends) / sizeof(lock_backends[0]))
+
+const struct sync_lock_ops *sync_lock_ops_find(const char *scheme, size_t len, int *order)
+{
+	for (size_t i = 0; i < LOCK_BACKENDS; i++) {
+		const char *name = lock_backends[i]->name;
+		/* No scheme means the first. */
+		if (!len || (strlen(name) == len && !memcmp(name, scheme, len))) {
+			*order = (int)i;
+			return lock_backends[i];
+		}
+	}
+	return NULL;
+}
+
+static bool is_scheme(const char *s, size_t len)
+{
+	int order;
+	return len && sync_lock_ops_find(s, len, &order);
+}
+
+static bool has_ranges(const char *s, size_t len)
+{
+	int order;
+	const struct sync_lock_ops *ops = sync_lock_ops_find(s, len, &order);
+	return ops && ops->caps & SYNC_CAP_RANGE;
+}
+
+/* ---- open, close ---- */
+
+static struct sync_lock *new_lock(const char *name, const struct sync_name *parsed,
+				  const struct sync_lock_opts *opts)
+{
+	size_t name_size = strlen(name) + 1;
+	struct sync_lock *l = calloc(1, sizeof(*l) + name_size + parsed->path_len + 1);
+	if (!l)
+		return NULL;
+	memcpy(l->name, name, name_size);
+	l->path = l->name + name_size;
+	memcpy(l->path, parsed->path, parsed->path_len);
+	l->ops = sync_lock_ops_find(name, parsed->scheme_len, &l->order);
+	l->fd = -1;
+	l->flags = opts->flags;
+	l->create_mode = opts->mode ? opts->mode & 07777 : 0600;
+	l->asked = l->taken = parsed->range;
+	return l;
+}
+
+/* The path of a borrowed descriptor is its number. */
+static int borrow(struct sync_lock *l)
+{
+	uint64_t fd;
+	int r = sync_name_number(l->path, strlen(l->path), INT_MAX, &fd);
+	if (r)
+		return -EINVAL;
+	l->fd = (int)fd;
+	l->path = NULL;
+	return 0;
+}
+
+SYNC_API int sync_lock_open(const char *name, const struct sync_lock_opts *opts,
+			    const struct timespec *deadline, struct sync_lock **out)
+{
+	static const struct sync_lock_opts defaults;
+	struct sync_name parsed;
+	int r = sync_name_parse(name, is_scheme, has_ranges, &parsed);
+	if (r)
+		return r;
+	if (!opts)
+		opts = &defaults;
+	struct sync_lock *l = new_lock(name, &parsed, opts);
+	if (!l)
+		return -ENOMEM;
+	if (l->flags & SYNC_LOCK_BY_FD)
+		r = borrow(l);
+	if (!r && !(l->flags & SYNC_LOCK_BY_NAME))
+		r = sync_lockfile_open(l, deadline);
+	if (r) {
+		free(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+SYNC_API void sync_lock_close(struct sync_lock *l)
+{
+	int saved = errno;
+	if (l && l->path && l->fd >= 0)
+		close(l->fd);
+	free(l);
+	errno = saved;
+}
+
+/* ---- taking one ---- */
+
+/* Why an exclusive record lock was refused with EBADF. */
+static int explain_ebadf(const struct sync_lock *l)
+{
+	return l->write_error ? l->write_error : -EBADF;
+}
+
+/* One call to the kernel, with what an interruption costs written down. */
+static int set(struct sync_lock *l, enum sync_mode mode, bool wait)
+{
+	int r = l->ops->set(l->fd, &l->taken, mode, wait);
+	/*
+	 * flock(2) on NFS is emulated with record locks, which want the file open for writing
+	 * (EBADF, Linux; EIO from some servers): so try that, once.
+	 */
+	if ((r == -EBADF || r == -EIO) && mode == SYNC_EXCLUSIVE && !l->ops->wants_write &&
+	    !sync_lockfile_make_writable(l))
+		r = l->ops->set(l->fd, &l->taken, mode, wait);
+	if (!r)
+		l->held = mode;
+	else if (l->held && !(l->ops->caps & SYNC_CAP_UPGRADE))
+		l->held = SYNC_UNLOCKED; /* a failed conversion has lost the old lock */
+	return r == -EBADF ? explain_ebadf(l) : r;
+}
+
+static int set_in_time(struct sync_lock *l, enum sync_mode mode, const struct timespec *deadline)
+{
+	if (!deadline)
+		return set(l, mode, true);
+	int r = set(l, mode, false);
+	if (r != -EAGAIN)
+		return r;
+	if (sync_deadline_passed(deadline))
+		return -ETIMEDOUT;
+	struct sync_alarm alarm;
+	r = sync_alarm_start(&alarm, deadline);
+	if (r)
+		return r;
+	r = set(l, mode, true);
+	sync_alarm_stop(&alarm);
+	return r == -EINTR && sync_deadline_passed(deadline) ? -ETIMEDOUT : r;
+}
+
+/*
+ * While we waited, the holder may have removed the file and others may be locking a new one
+ * under the same name (flock(1) then runs both). Only a lock on the file that the name leads to
+ * *after* the lock was granted counts: whoever removes a file holds its lock until the name is gone.
+ */
+static int verify(struct sync_lock *l)
+{
+	if (l->path)
+		return sync_lockfile_check(l);
+	struct stat st;
+	if (fstat(l->fd, &st))
+		return -errno;
+	/* Nobody can find this file any more; the one who reopens the path gets another. */
+	return st.st_nlink ? 0 : -EIDRM;
+}
+
+static int take(struct sync_lock *l, enum sync_mode mode, const struct timespec *deadline)
+{
+	int r = set_in_time(l, mode, deadline);
+	if (r)
+		return r;
+	r = verify(l);
+	if (r)
+		(void)sync_lock_release(l);
+	return r;
+}
+
+/* ---- taking several ---- */
+
+static int compare(const void *va, const void *vb)
+{
+	const struct sync_lock *a = ((const struct sync_lock_want *)va)->lock;
+	const struct sync_lock *b = ((const struct sync_lock_want *)vb)->lock;
+	if (a->dev != b->dev)
+		return a->dev < b->dev ? -1 : 1;
+	if (a->ino != b->ino)
+		return a->ino < b->ino ? -1 : 1;
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	if (a->asked.first != b->asked.first)
+		return a->asked.first < b->asked.first ? -1 : 1;
+	return 0;
+}
+
+static bool same_lock(const struct sync_lock *a, const struct sync_lock *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->ops == b->ops &&
+	       sync_range_overlap(&a->taken, &b->asked);
+}
+
+/*
+ * Two descriptions of one file exclude each other even within a process, so we would wait for
+ * ourselves. Sorted, whatever overlaps a lock follows it: widen that one and skip the rest.
+ */
+static void fold(struct sync_lock_want *wants, size_t n, enum sync_mode *modes)
+{
+	size_t leader = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct sync_lock *l = wants[i].lock;
+		struct sync_lock *first = wants[leader].lock;
+		modes[i] = wants[i].mode;
+		l->taken = l->asked;
+		l->folded = i && same_lock(first, l);
+		if (!l->folded) {
+			leader = i;
+			continue;
+		}
+		if (l->asked.last > first->taken.last)
+			first->taken.last = l->asked.last;
+		if (modes[i] > modes[leader])
+			modes[leader] = modes[i];
+	}
+}
+
+static void release_first(struct sync_lock_want *wants, size_t n)
+{
+	while (n--)
+		(void)sync_lock_release(wants[n].lock);
+}
+
+/* One pass in order; *at is the one that failed. */
+static int take_in_order(struct sync_lock_want *wants, size_t n, const enum sync_mode *modes,
+			 const struct timespec *deadline, size_t *at)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (wants[i].lock->folded)
+			continue;
+		int r = take(wants[i].lock, modes[i], deadline);
+		if (r) {
+			release_first(wants, i);
+			*at = i;
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int take_all(struct sync_lock_want *wants, size_t n, enum sync_mode *modes,
+		    const struct timespec *deadline, struct sync_lock **failed)
+{
+	for (;;) {
+		size_t at = 0;
+		if (n > 1)
+			qsort(wants, n, sizeof(*wants), compare);
+		fold(wants, n, modes);
+		int r = take_in_order(wants, n, modes, deadline, &at);
+		if (!r)
+			return 0;
+		/* Another file has another place in the order: let go of all and sort again. */
+		if (r == -ESTALE)
+			r = sync_lockfile_reopen(wants[at].lock, deadline);
+		if (!r)
+			continue;
+		if (failed)
+			*failed = wants[at].lock;
+		return r;
+	}
+}
+
+SYNC_API int sync_lock_acquire_all(struct sync_lock_want *wants, size_t n,
+				   const struct timespec *deadline, struct sync_lock **failed)
+{
+	enum sync_mode few[8];
+	enum sync_mode *modes = n <= sizeof(few) / sizeof(few[0]) ? few : calloc(n, sizeof(*modes));
+	if (!modes)
+		return -ENOMEM;
+	int r = take_all(wants, n, modes, deadline, failed);
+	if (modes != few)
+		free(modes);
+	return r;
+}
+
+SYNC_API int sync_lock_acquire(struct sync_lock *l, enum sync_mode mode,
+			       const struct timespec *deadline)
+{
+	struct sync_lock_want want = {l, mode};
+	return sync_lock_acquire_all(&want, 1, deadline, NULL);
+}
+
+/* ---- giving up, and questions ---- */
+
+SYNC_API int sync_lock_release(struct sync_lock *l)
+{
+	if (l->folded)
+		return 0;
+	return set(l, SYNC_UNLOCKED, false);
+}
+
+SYNC_API int sync_lock_check(const struct sync_lock *l)
+{
+	return sync_lockfile_check(l);
+}
+
+SYNC_API int sync_lock_unlink(struct sync_lock *l)
+{
+	if (!(sync_lock_caps(l) & SYNC_CAP_UNLINK))
+		return -EOPNOTSUPP;
+	if (l->held != SYNC_EXCLUSIVE)
+		return -EPERM;
+	/*
+	 * All who respect the lock remove the name only while they hold it, so between these two
+	 * calls it changes only if somebody removes it by hand and makes another.
+	 */
+	int r = sync_lockfile_check(l);
+	if (!r && unlink(l->path))
+		r = -errno;
+	return r;
+}
+
+SYNC_API int sync_lock_fd(const struct sync_lock *l)
+{
+	return l->fd >= 0 ? l->fd : -EBADF;
+}
+
+SYNC_API const char *sync_lock_name(const struct sync_lock *l)
+{
+	return l->name;
+}
+
+SYNC_API unsigned sync_lock_caps(const struct sync_lock *l)
+{
+	/* With a symbolic link followed, the name to remove would be the link's. */
+	bool removable = l->path && S_ISREG(l->type) && !(l->flags & SYNC_LOCK_FOLLOW);
+	return l->ops->caps | (removable ? SYNC_CAP_UNLINK : 0);
+}
+
+SYNC_API enum sync_mode sync_lock_mode(const struct sync_lock *l)
+{
+	return l->held;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What a legal object name is: [SCHEME:]PATH[@START[+LEN]], taken apart in this one place. */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Digits only: no sign, no blank, no base prefix. */
+int sync_name_number(const char *s, size_t len, uint64_t max, uint64_t *out)
+{
+	uint64_t n = 0;
+	if (!len)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return -EINVAL;
+		unsigned digit = (unsigned)(s[i] - '0');
+		if (n > (max - digit) / 10)
+			return -EOVERFLOW;
+		n = n * 10 + digit;
+	}
+	*out = n;
+	return 0;
+}
+
+/* "START" or "START+LEN"; -EINVAL means that it is no range at all. */
+static int parse_range(const char *s, size_t len, struct sync_range *out)
+{
+	const char *plus = memchr(s, '+', len);
+	size_t start_len = plus ? (size_t)(plus - s) : len;
+	uint64_t start = 0;
+	uint64_t count = 0;
+	int r = sync_name_number(s, start_len, SYNC_RANGE_END, &start);
+	if (plus) {
+		int r2 = sync_name_number(plus + 1, len - start_len - 1, SYNC_RANGE_END, &count);
+		if (r2 == -EINVAL || !r)
+			r = r2;
+	}
+	if (r)
+		return r;
+	if (count && count - 1 > SYNC_RANGE_END - start)
+		return -EOVERFLOW;
+	out->first = start;
+	out->last = count ? start + count - 1 : SYNC_RANGE_END;
+	return 0;
+}
+
+int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,
+		    struct sync_name *out)
+{
+	const char *colon = strchr(name, ':');
+	struct sync_name n = {.path = name, .range = {.last = SYNC_RANGE_END}};
+	if (colon && known(name, (size_t)(colon - name))) {
+		n.scheme_len = (size_t)(colon - name);
+		n.path = colon + 1;
+	}
+	n.path_len = strlen(n.path);
+	const char *at = strrchr(n.path, '@');
+	/* A path may hold an '@' of its own: only what reads as a range is one. */
+	if (at && ranges(name, n.scheme_len)) {
+		int r = parse_range(at + 1, strlen(at + 1), &n.range);
+		if (r == -EOVERFLOW)
+			return r;
+		n.has_range = !r;
+		if (n.has_range)
+			n.path_len = (size_t)(at - n.path);
+	}
+	if (!n.path_len)
+		return -EINVAL;
+	*out = n;
+	return 0;
+}

@@ -1,0 +1,111 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MIT
+# TAP for the shell tests: source it first, say done_testing last. A test's name is a claim.
+#
+#	check "a claim" COMMAND...		COMMAND succeeds
+#	status_is 75 "a claim" COMMAND...	COMMAND exits with 75; its output is in $out and $err
+#	says PATTERN "a claim"			$err of the last status_is matches (case pattern)
+#	wait_for COMMAND...			until COMMAND succeeds, 20 seconds at the most
+#	release FIFO				wake the job that reads FIFO
+#	skip "a claim" "why"			counted, with its reason
+#
+# The scratch directory is the working directory; it goes when the test ends, with all children.
+
+set -u
+: "${BUILD:?run the tests with make check}"
+PATH=$BUILD/bin:$PATH
+unset SYNCBOX_HELD
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+export PATH TOP
+tests=0 failed=0 status=0 out='' err=''
+scratch=$(mktemp -d) || exit 1
+# What a job starts behind our back carries this, so that cleaning up finds it.
+SYNCBOX_TEST=$$
+export SYNCBOX_TEST
+
+cleanup() {
+	trap '' TERM
+	kill $(jobs -p) 2>/dev/null
+	cd / && rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 1' TERM INT
+cd "$scratch" || exit 1
+
+report() { # STATUS CLAIM
+	tests=$((tests + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $tests - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $tests - $2"
+		[ -z "$out" ] || printf '%s\n' "$out" | sed 's/^/# out: /'
+		[ -z "$err" ] || printf '%s\n' "$err" | sed 's/^/# err: /'
+	fi
+}
+
+skip() {
+	tests=$((tests + 1))
+	echo "ok $tests - $1 # SKIP $2"
+}
+
+check() {
+	claim=$1
+	shift
+	out='' err=''
+	"$@" >out.txt 2>err.txt
+	status=$?
+	out=$(cat out.txt) err=$(cat err.txt)
+	report "$status" "$claim"
+}
+
+status_is() {
+	want=$1 claim=$2
+	shift 2
+	"$@" >out.txt 2>err.txt
+	status=$?
+	out=$(cat out.txt) err=$(cat err.txt)
+	[ "$status" -eq "$want" ]
+	ok=$?
+	[ $ok -eq 0 ] || err="$err
+status $status, expected $want"
+	report $ok "$claim"
+}
+
+says() {
+	# shellcheck disable=SC2254 # a pattern is wanted
+	case $err in
+	$1) report 0 "$2" ;;
+	*) report 1 "$2" ;;
+	esac
+}
+
+wait_for() {
+	tries=0
+	until "$@" 2>/dev/null; do
+		tries=$((tries + 1))
+		if [ $tries -gt 2000 ]; then
+			echo "# gave up waiting for: $*"
+			return 1
+		fi
+		sleep 0.01 # ok: the one place that polls
+	done
+}
+
+# Wake the one that reads the fifo NAME. In a shell without children, whose open no SIGCHLD breaks.
+release() { timeout 20 sh -c "echo >'$1'"; }
+
+# Is there a process blocked on the lock of FILE (any kind)?
+waits() { lockrun --who "$1" 2>/dev/null | grep -q '^waits'; }
+# So many of them.
+waiters_are() { [ "$(lockrun --who "$1" 2>/dev/null | grep -c '^waits')" -eq "$2" ]; }
+holds() { lockrun --who "$1" 2>/dev/null | grep -q '^holds'; }
+is_free() { ! holds "$1"; }
+exists() { [ -e "$1" ]; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+done_testing() {
+	echo "1..$tests"
+	[ $failed -eq 0 ] || exit 1
+	exit 0
+}
