@@ -52,7 +52,7 @@ so := $(B)/lib/libsync.so.$(SOVERSION)
 ifdef STATIC
 all: bin
 else
-all: bin $(so) $(B)/lib/libsync.so $(B)/lib/libsync.a $(B)/lib/libsync.pc $(pages)
+all: bin $(so) $(B)/lib/libsync.so $(B)/lib/libsync.a $(pages)
 endif
 bin: $(bin)
 
@@ -99,10 +99,6 @@ $(B)/lib/libsync.a: $(pic_obj)
 	@mkdir -p $(@D)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
-$(B)/lib/libsync.pc: libsync/libsync.pc.in config.mk
-	@mkdir -p $(@D)
-	$(call say,GEN)sed 's|@PREFIX@|$(PREFIX)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' $< >$@
-
 $(B)/man/%: man/%.scd
 	@mkdir -p $(@D)
 	@command -v scdoc >/dev/null || { echo 'scdoc is missing: apt-get install scdoc (Alpine: apk add scdoc)' >&2; exit 1; }
@@ -121,7 +117,7 @@ units: $(units)
 
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
-	BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
+	@BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
 		prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
 
 storm: all units
@@ -150,7 +146,9 @@ install: all
 	install -m 755 $(so) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(so)) $(DESTDIR)$(LIBDIR)/libsync.so
 	install -m 644 $(B)/lib/libsync.a $(DESTDIR)$(LIBDIR)/
-	install -m 644 $(B)/lib/libsync.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	sed 's|@PREFIX@|$(PREFIX)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' \
+		libsync/libsync.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libsync.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libsync.pc
 	install -m 644 libsync/libsync.h $(DESTDIR)$(INCLUDEDIR)/
 	for p in $(pages); do install -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; done
 	install -m 644 completions/syncbox.bash $(DESTDIR)$(BASHCOMPDIR)/syncbox

@@ -15,9 +15,14 @@ struct child_plan {
 int child_exec(const struct child_plan *plan);
 
 /*
- * Start COMMAND, forward signals to it, wait for its end. Returns the exit status that stands for
+ * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a message
+ * that nobody reads (SIGPIPE) can cut short what must precede and follow it.
+ */
+void child_hold_signals(void);
+
+/*
+ * After child_hold_signals(): start COMMAND, forward signals to it, wait for its end. Returns the exit status that stands for
  * it (126 or 127, said aloud, if it cannot be run), or -errno if it could not be started at all.
- * Signals stay blocked, so that what must follow COMMAND is not cut short: see child_let_go().
  */
 int child_run(const struct child_plan *plan);
 

@@ -13,6 +13,7 @@
 
 #include "holders.h"
 #include "json.h"
+#include "parse.h"
 #include "say.h"
 
 static const char *user_name(char *buf, size_t size, uid_t uid)
@@ -244,8 +245,9 @@ const char *holders_of_pipe(char *buf, size_t size, int pipe_fd)
 	if (!dir)
 		return buf;
 	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
-		if (strspn(d->d_name, "0123456789") != strlen(d->d_name) ||
-		    atoi(d->d_name) == getpid() || !has_open(d->d_name, &st))
+		uint64_t pid;
+		if (!parse_count(d->d_name, INT32_MAX, &pid) || (pid_t)pid == getpid() ||
+		    !has_open(d->d_name, &st))
 			continue;
 		char name[64];
 		if (more++)

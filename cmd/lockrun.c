@@ -250,6 +250,7 @@ static int lock_descriptor(const struct opts *o, struct lockset *set)
 	if (o->mode == SYNC_UNLOCKED)
 		return sync_lock_release(set->wants[0].lock) ? EXIT_SYSTEM : EXIT_DONE;
 	lockset_acquire(set);
+	lockset_say_acquired(set);
 	return EXIT_DONE;
 }
 
@@ -359,6 +360,9 @@ static int run(int argc, char **argv)
 	if (!supervised)
 		refuse_supervisor_options(&o);
 	lockset_acquire(&set);
+	if (supervised)
+		child_hold_signals();
+	lockset_say_acquired(&set);
 	if (held_export(set.wants, set.count))
 		die(EXIT_SYSTEM, "out of memory");
 	if (o.common.verbose)

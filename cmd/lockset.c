@@ -48,7 +48,9 @@ static bool is_held_above(const struct lockset *set, const struct lockset_ask *a
 {
 	struct sync_lock_opts opts = {.flags = set->flags | SYNC_LOCK_BY_NAME};
 	struct sync_lock *lock;
-	if (!held_claimed() || sync_lock_open(ask->name, &opts, SYNC_NOW, &lock))
+	if (set->flags & SYNC_LOCK_BY_NAME || !held_claimed())
+		return false; /* nothing will be waited for */
+	if (sync_lock_open(ask->name, &opts, SYNC_NOW, &lock))
 		return false; /* opening it in earnest will tell why */
 	enum sync_mode held = held_above(lock);
 	sync_lock_close(lock);
@@ -135,7 +137,7 @@ static const char *blocker(char *buf, size_t size, const void *what)
 {
 	const struct lockset *set = what;
 	const struct sync_lock_want *want = set->wants;
-	char who[400];
+	char who[400] = "";
 	for (size_t i = 0; i < set->count; i++) {
 		want = &set->wants[i];
 		if (holders_describe(who, sizeof(who), want->lock, want->mode))
@@ -162,16 +164,18 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 static void busy(const struct lockset *set, const struct sync_lock *lock)
 {
 	if (!set->common->quiet) {
-		char who[400];
+		char who[400] = "";
 		holders_describe(who, sizeof(who), lock, find(set, lock)->mode);
 		warn("%s is %s", quote(sync_lock_name(lock)), who);
 	}
 	exit(set->common->busy_status);
 }
 
-static void say_acquired(const struct lockset *set)
+void lockset_say_acquired(const struct lockset *set)
 {
 	struct timespec now;
+	if (!set->common->verbose)
+		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	double waited = (double)(now.tv_sec - set->began.tv_sec) +
 			(double)(now.tv_nsec - set->began.tv_nsec) / 1e9;
@@ -193,8 +197,6 @@ void lockset_acquire(struct lockset *set)
 		exit(lockfail_acquire(&f, r));
 	}
 	umask(set->umask);
-	if (set->common->verbose)
-		say_acquired(set);
 }
 
 size_t lockset_fds(const struct lockset *set, int fds[LOCKSET_MAX])

@@ -187,7 +187,7 @@ static void fill_standard_descriptors(void)
 			continue;
 		int got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
 		if (got != fd)
-			_exit(EXIT_SYSTEM); /* there may be no stderr to say why */
+			_exit(EXIT_SYSTEM); /* there may be nobody to tell why */
 	}
 }
 
@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 	static char syncbox[] = "syncbox";
 	static char *no_words[] = {syncbox, NULL};
 	fill_standard_descriptors();
-	if (argc < 1) { /* execve(2) allows it */
+	if (argc < 1) { /* the kernel allows it */
 		argc = 1;
 		argv = no_words;
 	}

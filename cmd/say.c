@@ -25,15 +25,15 @@ static void put(const char *before, const char *after, size_t width, const char 
 		va_list args)
 {
 	char line[2048];
-	size_t room = sizeof(line) - strlen(after) - 1;
+	size_t room = sizeof(line) - strlen(after);
 	if (width < room - strlen(before))
-		room = strlen(before) + width;
-	int n = snprintf(line, room, "%s%s: ", before, speaker);
-	n += vsnprintf(line + n, room - (size_t)n, format, args);
-	if ((size_t)n >= room)
-		n = (int)room - 1;
-	memcpy(line + n, after, strlen(after));
-	ssize_t ignored = write(STDERR_FILENO, line, (size_t)n + strlen(after));
+		room = strlen(before) + width + 1;
+	size_t n = (size_t)snprintf(line, room, "%s%s: ", before, speaker);
+	n += (size_t)vsnprintf(line + n, room - n, format, args);
+	if (n >= room)
+		n = room - 1;
+	n += (size_t)snprintf(line + n, sizeof(line) - n, "%s", after);
+	ssize_t ignored = write(STDERR_FILENO, line, n);
 	(void)ignored;
 }
 

@@ -231,17 +231,30 @@ static int look_at_processes(struct scan *s)
 
 /* ---- 4: the kernel's own list ---- */
 
-static void merge_waiter(struct scan *s, const struct sync_proc_lock *line)
+/* The waiter that LINE tells of: one not yet told of, or *known if all of that process were. */
+static struct found *find_waiter(struct scan *s, const struct sync_proc_lock *line, bool *known)
 {
-	struct found *f = NULL;
-	for (size_t i = 0; i < s->count && !f; i++) {
-		struct found *at = &s->list[i];
-		if (!at->owner.waiting || at->claimed)
+	*known = false;
+	for (size_t i = 0; i < s->count; i++) {
+		struct found *f = &s->list[i];
+		if (!f->owner.waiting)
 			continue;
 		/* ofd waiters have no pid there: take them as they come */
-		if (line->pid > 0 ? at->owner.pid == line->pid : at->owner.kind == line->kind)
-			f = at;
+		if (line->pid > 0 ? f->owner.pid != line->pid : f->owner.kind != line->kind)
+			continue;
+		if (!f->claimed)
+			return f;
+		*known = line->pid > 0;
 	}
+	return NULL;
+}
+
+static void merge_waiter(struct scan *s, const struct sync_proc_lock *line)
+{
+	bool known;
+	struct found *f = find_waiter(s, line, &known);
+	if (known && !f)
+		return; /* locks came and went while we read, and a line came twice */
 	if (!f)
 		f = add(s, line->pid > 0 ? line->pid : 0, line->kind, line->mode, &line->range);
 	if (!f)
@@ -335,6 +348,25 @@ static int export(struct scan *s, struct sync_owner **list)
 	return 0;
 }
 
+static int scan_all(struct scan *s)
+{
+	s->count = s->hidden = 0;
+	s->major = major(s->dev);
+	s->minor = minor(s->dev);
+	int r = look_at_processes(s);
+	if (!r)
+		r = merge_locks(s);
+	return !r && s->no_memory ? -ENOMEM : r;
+}
+
+static bool has_unseen(const struct scan *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->list[i].owner.pid)
+			return true;
+	return false;
+}
+
 SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **list, size_t *count,
 			      size_t *hidden)
 {
@@ -342,13 +374,15 @@ SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **lis
 	int r = sync_lockfile_identity(l, &s.dev, &s.ino);
 	if (r)
 		return r;
-	s.major = major(s.dev);
-	s.minor = minor(s.dev);
-	r = look_at_processes(&s);
-	if (!r)
-		r = merge_locks(&s);
-	if (!r && s.no_memory)
-		r = -ENOMEM;
+	/*
+	 * A lock without a process, although we could look into all: of another container, or only
+	 * new since we looked, or told twice by a list that changed under our hands. Look again.
+	 */
+	for (int tries = 0; !r && tries < 3; tries++) {
+		r = scan_all(&s);
+		if (s.hidden || !has_unseen(&s))
+			break;
+	}
 	if (!r) {
 		if (s.count)
 			qsort(s.list, s.count, sizeof(*s.list), by_age);

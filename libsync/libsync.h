@@ -105,6 +105,7 @@ enum {
  * is never truncated or written to. The descriptor is close-on-exec and numbered
  * 10 or above, clear of those that shells use. A file lease may make the open
  * itself wait: the deadline bounds that too.
+ * On a file of which this process holds an fcntl: lock it drops that lock, as any close does.
  * -EINVAL not a legal name; -EOVERFLOW range too large; -EOPNOTSUPP range where
  * there are none; -ELOOP a symbolic link; -EMEDIUMTYPE neither file, directory
  * nor block device (nothing else is ever opened); -EBADF no such descriptor; or
@@ -141,7 +142,8 @@ struct sync_lock_want {
  * Take all N locks or none. WANTS is sorted by device, inode and start, and locks are
  * taken in that order, so that callers who overlap cannot deadlock whatever order they
  * name. Wants that overlap are folded into one lock of the stronger mode, kept by the first
- * of them. On failure *failed, if not NULL, is the lock that could not be had.
+ * of them; one that was held before and is folded now is released first. On failure *failed, if
+ * not NULL, is the lock that could not be had.
  * Returns as sync_lock_acquire().
  */
 int sync_lock_acquire_all(struct sync_lock_want *wants, size_t n, const struct timespec *deadline,
@@ -180,9 +182,11 @@ unsigned sync_lock_caps(const struct sync_lock *lock);
 enum sync_mode sync_lock_mode(const struct sync_lock *lock);
 
 /*
- * Does descriptor FD of process PID (0: our own) hold something that bears on this lock: same
- * file, same kind, overlapping range? Returns the strongest such mode, SYNC_UNLOCKED
- * for none, or -errno when that process cannot be looked at. Rests on proc(5), fdinfo.
+ * Does descriptor FD of process PID hold something that bears on this lock: same file, same kind,
+ * overlapping range? PID is 0 for our own process, or one of our ancestors; of any other the
+ * answer is no, as its number may have been given to somebody else by now. Returns the strongest
+ * such mode, SYNC_UNLOCKED for none, or -errno when that process cannot be looked at. Rests on
+ * proc(5), fdinfo.
  */
 int sync_lock_held_at(const struct sync_lock *lock, pid_t pid, int fd);
 

@@ -206,27 +206,41 @@ static bool same_lock(const struct sync_lock *a, const struct sync_lock *b)
 	       sync_range_overlap(&a->taken, &b->asked);
 }
 
+/* LOCK need not be taken, because LEADER will cover it. */
+static void follow(struct sync_lock *lock, struct sync_lock *leader)
+{
+	if (lock->asked.last > leader->taken.last)
+		leader->taken.last = lock->asked.last;
+	if (lock == leader)
+		return; /* one handle named twice */
+	if (lock->held) /* from an earlier call: it would stand in its leader's way */
+		(void)set(lock, SYNC_UNLOCKED, false);
+	lock->folded = true;
+}
+
 /*
  * Two descriptions of one file exclude each other even within a process, so we would wait for
- * ourselves. Sorted, whatever overlaps a lock follows it: widen that one and skip the rest.
+ * ourselves. Sorted, whatever overlaps a lock follows it: widen that one and skip the rest, whose
+ * modes become SYNC_UNLOCKED.
  */
 static void fold(struct sync_lock_want *wants, size_t n, enum sync_mode *modes)
 {
 	size_t leader = 0;
 	for (size_t i = 0; i < n; i++) {
-		struct sync_lock *l = wants[i].lock;
-		struct sync_lock *first = wants[leader].lock;
+		wants[i].lock->folded = false;
+		if (!wants[i].lock->held) /* a conversion is of all that is held */
+			wants[i].lock->taken = wants[i].lock->asked;
 		modes[i] = wants[i].mode;
-		l->taken = l->asked;
-		l->folded = i && same_lock(first, l);
-		if (!l->folded) {
+	}
+	for (size_t i = 1; i < n; i++) {
+		if (!same_lock(wants[leader].lock, wants[i].lock)) {
 			leader = i;
 			continue;
 		}
-		if (l->asked.last > first->taken.last)
-			first->taken.last = l->asked.last;
+		follow(wants[i].lock, wants[leader].lock);
 		if (modes[i] > modes[leader])
 			modes[leader] = modes[i];
+		modes[i] = SYNC_UNLOCKED;
 	}
 }
 
@@ -241,7 +255,7 @@ static int take_in_order(struct sync_lock_want *wants, size_t n, const enum sync
 			 const struct timespec *deadline, size_t *at)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (wants[i].lock->folded)
+		if (modes[i] == SYNC_UNLOCKED)
 			continue;
 		int r = take(wants[i].lock, modes[i], deadline);
 		if (r) {

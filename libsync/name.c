@@ -9,16 +9,18 @@
 int sync_name_number(const char *s, size_t len, uint64_t max, uint64_t *out)
 {
 	uint64_t n = 0;
-	if (!len)
-		return -EINVAL;
+	bool over = false;
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] < '0' || s[i] > '9')
-			return -EINVAL;
+			return -EINVAL; /* no number at all, however large it began */
 		unsigned digit = (unsigned)(s[i] - '0');
-		if (n > (max - digit) / 10)
-			return -EOVERFLOW;
+		over = over || digit > max || n > (max - digit) / 10;
 		n = n * 10 + digit;
 	}
+	if (!len)
+		return -EINVAL;
+	if (over)
+		return -EOVERFLOW;
 	*out = n;
 	return 0;
 }
