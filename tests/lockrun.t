@@ -7,7 +7,6 @@
 mkdir dir private && mkfifo fifo && ln -s plain link && ln -s nowhere dangling
 : >plain
 printf '#!/bin/sh\n' >not-executable
-ulimit_is() { (ulimit -n "$1" && shift && "$@"); }
 
 # --- exit statuses: every one, failures included ---
 
@@ -76,7 +75,7 @@ status_is 0 "a directory under flock" lockrun dir true
 status_is 0 "a directory under ofd, shared" lockrun -s ofd:dir true
 status_is 66 "66: a descriptor that is not open" lockrun 9
 status_is 66 "66: --who of a missing file" lockrun --who missing
-status_is 71 "71: too few descriptors allowed" ulimit_is 10 lockrun L true
+status_is 71 "71: too few descriptors allowed" prlimit --nofile=10 lockrun L true
 says '*ulimit -n*' "it names the limit"
 status_is 73 "73: a missing parent directory" lockrun no/such/L true
 says "lockrun: cannot create 'no/such/L': its directory does not exist*" "it says so"

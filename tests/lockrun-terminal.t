@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lockrun at a terminal: Ctrl-C, Ctrl-Z and fg, reading from it, and the line that says who is waited for.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# terminal SHELL-LINE: run it on a terminal of its own; what we write to the fifo `keys` is typed.
+mkfifo keys
+terminal() {
+	# Background jobs ignore INT and QUIT, and so would all that is run from here.
+	timeout -s KILL 60 perl -e '@SIG{qw(INT QUIT)} = ("DEFAULT") x 2; exec @ARGV' \
+		script -qefc "$1" screen <keys >/dev/null 2>&1 &
+	terminal=$!
+	exec 7>keys
+}
+type_keys() { printf "$@" >&7; }
+ended() { wait $terminal; }
+pids() { lockrun --who L | awk '$1 == "holds" { print $2 }'; }
+# Are all holders of L in this state?
+states_are() {
+	for p in $(pids); do
+		read -r line <"/proc/$p/stat"
+		[ "$(echo "$line" | sed 's/.*) \(.\).*/\1/')" = "$1" ] || return 1
+	done
+	[ "$(pids | wc -l)" -ge 2 ]
+}
+
+terminal 'exec lockrun L sleep 600' # ok: a job
+wait_for states_are S
+type_keys '\003'
+ended
+status_is 130 "Ctrl-C ends command and lockrun, status 130" sh -c "exit $?"
+check "and the lock is free" lockrun -n L true
+
+cat >witness <<'PERL'
+$SIG{INT} = sub { open my $f, '>>', 'seen'; print $f "INT\n" };
+open my $f, '>', 'ready';
+select undef, undef, undef, 0.01 until -e 'enough';
+PERL
+terminal 'exec lockrun L perl witness'
+wait_for exists ready
+type_keys '\003'
+wait_for test -s seen
+: >enough
+ended
+status_is 0 "a command that survives Ctrl-C keeps lockrun" sh -c "exit $?"
+check "and got the signal once" test "$(cat seen)" = INT
+
+terminal 'exec lockrun L head -n 1'
+type_keys 'typed\n'
+ended
+check "the command reads from the terminal" grep -q typed screen
+
+terminal 'exec bash --norc -i'
+type_keys 'lockrun L sleep 600\n' # ok: a job
+wait_for states_are S
+type_keys '\032'
+wait_for states_are T
+check "Ctrl-Z stops command and lockrun" states_are T
+status_is 75 "and the lock stays held" lockrun -n L true
+says '*, which is stopped' "by one that is named as stopped"
+type_keys 'fg\n'
+wait_for states_are S
+check "fg continues both" states_are S
+type_keys '\003'
+wait_for is_free L
+type_keys 'echo status=$?=\n'
+wait_for grep -q 'status=130=' screen
+check "and Ctrl-C then ends them" grep -q 'status=130=' screen
+
+# A command that stops itself, and only itself, for the terminal's sake.
+cat >selfish <<'PERL'
+kill 'TSTP', $$;
+open my $f, '>', 'awake';
+PERL
+type_keys 'lockrun L perl selfish\n'
+wait_for states_are T
+check "a command that stops itself takes lockrun along: the shell has a prompt" states_are T
+type_keys 'fg\n'
+wait_for exists awake
+wait_for is_free L
+check "and both go on" exists awake
+type_keys 'exit\n'
+ended
+
+mkfifo go
+lockrun L sh -c 'echo >held; read x <go' &
+holder=$!
+wait_for exists held
+terminal 'exec lockrun L echo got-it'
+wait_for grep -q "waiting for 'L': held by pid .* (sh, .*) for 1s" screen
+check "a wait of over a second says who holds the lock" grep -q "waiting for 'L': held by pid" screen
+wait_for grep -q "for 2s" screen
+check "and is kept up to date" grep -q "for 2s" screen
+check "in place" sh -c 'test "$(grep -c waiting screen)" -eq 1'
+release go
+ended
+wait $holder
+check "and goes when the lock is had" grep -q "$(printf '\r\033\\[Kgot-it')" screen
+lockrun L sh -c 'echo >held2; read x <go' &
+wait_for exists held2
+terminal 'exec lockrun -q -w 1.5 L true'
+ended
+check "-q: not a word" sh -c '! grep -q waiting screen'
+release go
+wait
+
+done_testing

@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# syncbox: the multicall binary itself.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+status_is 0 "--list" syncbox --list
+status_is 0 "--help" syncbox --help
+status_is 0 "--usage" syncbox --usage
+status_is 0 "--version" syncbox --version
+status_is 0 "--dump-options" syncbox --dump-options
+status_is 64 "64: no operands" syncbox
+status_is 64 "64: an unknown option" syncbox --no-such-option
+status_is 127 "127: no such applet" syncbox no-such-applet
+says "syncbox: no applet 'no-such-applet': see syncbox --list" "and where to look"
+status_is 66 "66: --install into a missing directory" syncbox --install=missing
+status_is 74 "74: standard output is full" sh -c 'syncbox --list >/dev/full'
+status_is 74 "74: standard output is closed" sh -c 'syncbox --list >&-'
+
+check "an applet by its name as first argument" test "$(syncbox lockrun L echo x)" = x
+ln -s "$BUILD/bin/syncbox" lockrun
+check "an applet by a link" test "$(./lockrun L echo x)" = x
+status_is 64 "messages bear the applet's name, not the path" ./lockrun --bad
+says "lockrun: unrecognized option*" "of the link"
+status_is 64 "and not syncbox's" syncbox lockrun --bad
+says "lockrun: unrecognized option*" "of the argument"
+ln -s "$BUILD/bin/syncbox" other
+status_is 0 "a link of another name is syncbox" ./other --list
+status_is 64 "no argv[0] at all is syncbox" perl -e 'exec { "$ENV{BUILD}/bin/syncbox" } ""'
+done_testing
