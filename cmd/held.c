@@ -14,7 +14,7 @@
 
 #define VARIABLE "SYNCBOX_HELD"
 /* Commands that run each other in place for ever must not grow it for ever: the oldest go. */
-#define LONGEST 512
+#define LONGEST 256
 
 static enum sync_mode stronger(enum sync_mode mode, int found)
 {

@@ -338,16 +338,16 @@ static int run_in_place(const struct opts *o, const struct lockset *set)
 
 static int run(int argc, char **argv)
 {
-	struct opts o = {0};
+	/* Static: the data page is touched anyway, another page of stack need not be. */
+	static struct opts o;
+	static struct lockset set;
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
-	struct lockset set = {
-		.common = &o.common,
-		.flags = o.follow ? SYNC_LOCK_FOLLOW : 0,
-		.create_mode = o.create_mode,
-		.reentrant = o.reentrant,
-	};
+	set.common = &o.common;
+	set.flags = o.follow ? SYNC_LOCK_FOLLOW : 0;
+	set.create_mode = o.create_mode;
+	set.reentrant = o.reentrant;
 	if (o.who)
 		return print_owners(&o, &set);
 	if (by_fd(&o))

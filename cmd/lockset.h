@@ -7,7 +7,7 @@
 #include "libsync.h"
 
 /* More than any job needs. Arrays of a fixed size: an allocation costs page faults at every start. */
-enum { LOCKSET_MAX = 32 };
+enum { LOCKSET_MAX = 16 };
 
 /* One lock as it was asked for. */
 struct lockset_ask {

@@ -33,7 +33,7 @@ struct found {
 	struct sync_owner owner;
 	pid_t asker;    /* of a holder: the pid in its "lock:" line */
 	uint64_t start; /* of the process, clock ticks after boot: for sorting */
-	bool claimed;   /* of a waiter: a line of /proc/locks has told its range */
+	bool told;      /* of by a line of /proc/locks */
 };
 
 struct scan {
@@ -80,6 +80,11 @@ static struct found *add(struct scan *s, pid_t pid, const char *kind, enum sync_
 	return f;
 }
 
+static bool same_word(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
 static bool same_range(const struct found *f, const struct sync_range *range)
 {
 	uint64_t len = range->last == SYNC_RANGE_END ? 0 : range->last - range->first + 1;
@@ -101,7 +106,7 @@ static void add_holder(struct scan *s, pid_t pid, const struct sync_proc_lock *l
 	for (size_t i = 0; i < s->count; i++) {
 		const struct found *f = &s->list[i];
 		if (f->owner.pid == pid && !f->owner.waiting && f->asker == line->pid &&
-		    f->owner.kind == line->kind && f->owner.mode == line->mode &&
+		    same_word(f->owner.kind, line->kind) && f->owner.mode == line->mode &&
 		    same_range(f, &line->range))
 			return; /* a second descriptor of the same description */
 	}
@@ -153,6 +158,19 @@ static bool waits_for(const struct scan *s, pid_t pid, const char *call, const c
 	return leads_to(s, path);
 }
 
+/* By the kernel function a thread sleeps in, fs/locks.c; which one it is varies with the kernel */
+static bool sleeps_for_lock(const char *function, const char **kind)
+{
+	if (same_word(function, "locks_lock_inode_wait") ||
+	    same_word(function, "flock_lock_inode_wait") || same_word(function, "__x64_sys_flock"))
+		*kind = "flock";
+	else if (same_word(function, "fcntl_setlk"))
+		*kind = "ofd"; /* or fcntl: the line of /proc/locks will tell */
+	else
+		return false;
+	return true;
+}
+
 static void look_at_thread(struct scan *s, pid_t pid, int tid)
 {
 	static const struct sync_range whole = {0, SYNC_RANGE_END};
@@ -166,8 +184,7 @@ static void look_at_thread(struct scan *s, pid_t pid, int tid)
 			return;
 	} else {
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", (int)pid, tid);
-		if (sync_proc_read(path, buf, sizeof(buf)) <= 0 ||
-		    strcmp(buf, "locks_lock_inode_wait") != 0)
+		if (sync_proc_read(path, buf, sizeof(buf)) <= 0 || !sleeps_for_lock(buf, &kind))
 			return;
 	}
 	struct found *f = add(s, pid, kind, mode, &whole);
@@ -240,9 +257,10 @@ static struct found *find_waiter(struct scan *s, const struct sync_proc_lock *li
 		if (!f->owner.waiting)
 			continue;
 		/* ofd waiters have no pid there: take them as they come */
-		if (line->pid > 0 ? f->owner.pid != line->pid : f->owner.kind != line->kind)
+		if (line->pid > 0 ? f->owner.pid != line->pid
+				  : !same_word(f->owner.kind, line->kind))
 			continue;
-		if (!f->claimed)
+		if (!f->told)
 			return f;
 		*known = line->pid > 0;
 	}
@@ -259,7 +277,7 @@ static void merge_waiter(struct scan *s, const struct sync_proc_lock *line)
 		f = add(s, line->pid > 0 ? line->pid : 0, line->kind, line->mode, &line->range);
 	if (!f)
 		return;
-	f->claimed = true;
+	f->told = true;
 	f->owner.waiting = true;
 	f->owner.kind = line->kind;
 	f->owner.mode = line->mode;
@@ -268,18 +286,29 @@ static void merge_waiter(struct scan *s, const struct sync_proc_lock *line)
 		line->range.last == SYNC_RANGE_END ? 0 : line->range.last - line->range.first + 1;
 }
 
-static void merge_holder(struct scan *s, const struct sync_proc_lock *line)
+/*
+ * False if this line came before. The list is read page by page, and a lock that somebody adds
+ * meanwhile pushes one that was read already onto the next page, together with its waiters.
+ */
+static bool merge_holder(struct scan *s, const struct sync_proc_lock *line)
 {
 	for (size_t i = 0; i < s->count; i++) {
-		const struct found *f = &s->list[i];
-		if (!f->owner.waiting && f->asker == line->pid && f->owner.kind == line->kind &&
-		    f->owner.mode == line->mode && same_range(f, &line->range))
-			return;
+		struct found *f = &s->list[i];
+		if (f->owner.waiting || f->asker != line->pid ||
+		    !same_word(f->owner.kind, line->kind) || f->owner.mode != line->mode ||
+		    !same_range(f, &line->range))
+			continue;
+		bool again = f->told && line->mode == SYNC_EXCLUSIVE;
+		f->told = true;
+		return !again;
 	}
 	struct found *f =
 		add(s, line->pid > 0 ? line->pid : 0, line->kind, line->mode, &line->range);
-	if (f)
+	if (f) {
 		f->asker = line->pid;
+		f->told = true;
+	}
+	return true;
 }
 
 static int merge_locks(struct scan *s)
@@ -289,15 +318,16 @@ static int merge_locks(struct scan *s)
 		return -errno;
 	char *text = NULL;
 	size_t size = 0;
+	bool fresh = true; /* a holder's line, and those of its waiters that follow it */
 	while (getline(&text, &size, file) > 0) {
 		struct sync_proc_lock line;
 		if (!sync_proc_lock_parse(text, &line) || line.ino != s->ino ||
 		    line.major != s->major || line.minor != s->minor)
 			continue;
-		if (line.waiting)
+		if (!line.waiting)
+			fresh = merge_holder(s, &line);
+		else if (fresh)
 			merge_waiter(s, &line);
-		else
-			merge_holder(s, &line);
 	}
 	free(text);
 	fclose(file);
@@ -326,10 +356,10 @@ static void guess_askers(struct scan *s)
 			continue;
 		for (size_t j = 0; j < i && !f->owner.inherited; j++) {
 			const struct found *g = &s->list[j];
-			f->owner.inherited = !g->owner.waiting && g->owner.kind == f->owner.kind &&
-					     g->owner.start == f->owner.start &&
-					     g->owner.len == f->owner.len &&
-					     f->owner.mode == SYNC_EXCLUSIVE;
+			f->owner.inherited =
+				!g->owner.waiting && same_word(g->owner.kind, f->owner.kind) &&
+				g->owner.start == f->owner.start && g->owner.len == f->owner.len &&
+				f->owner.mode == SYNC_EXCLUSIVE;
 		}
 	}
 }

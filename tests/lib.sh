@@ -57,18 +57,18 @@ check() {
 	claim=$1
 	shift
 	out='' err=''
-	"$@" >out.txt 2>err.txt
+	"$@" >"$scratch/out.txt" 2>"$scratch/err.txt"
 	status=$?
-	out=$(cat out.txt) err=$(cat err.txt)
+	out=$(cat "$scratch/out.txt") err=$(cat "$scratch/err.txt")
 	report "$status" "$claim"
 }
 
 status_is() {
 	want=$1 claim=$2
 	shift 2
-	"$@" >out.txt 2>err.txt
+	"$@" >"$scratch/out.txt" 2>"$scratch/err.txt"
 	status=$?
-	out=$(cat out.txt) err=$(cat err.txt)
+	out=$(cat "$scratch/out.txt") err=$(cat "$scratch/err.txt")
 	[ "$status" -eq "$want" ]
 	ok=$?
 	[ $ok -eq 0 ] || err="$err

@@ -145,6 +145,7 @@ static void other_kinds(void)
 	need(watch >= 0 && inotify_add_watch(watch, "fifo", IN_OPEN) >= 0, "watch");
 	is(open_path("fifo", 0), -EMEDIUMTYPE, "a FIFO is -EMEDIUMTYPE");
 	is(open_path("to-fifo", SYNC_LOCK_FOLLOW), -EMEDIUMTYPE, "a link to a FIFO, too");
+	is(open_path("to-fifo", 0), -ELOOP, "but -ELOOP where links are not followed");
 	claim(read(watch, &event, sizeof(event)) < 0 && errno == EAGAIN, "it was never opened");
 	close(watch);
 	is(open_path("socket", 0), -EMEDIUMTYPE, "a socket is -EMEDIUMTYPE");

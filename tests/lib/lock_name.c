@@ -17,6 +17,13 @@ static void check(void)
 	is(sync_lock_check(l), 0, "check finds the name in order");
 	need(!rename("check", "elsewhere"), "rename");
 	is(sync_lock_check(l), -ESTALE, "-ESTALE when the file was renamed");
+	need(!symlink("elsewhere", "check"), "symlink");
+	is(sync_lock_check(l), -ESTALE, "-ESTALE even when a link leads to it");
+	struct sync_lock *follower = open_flags("check", SYNC_LOCK_FOLLOW);
+	is(sync_lock_check(follower), 0, "but 0 for a handle that follows links");
+	need(!unlink("check"), "unlink");
+	is(sync_lock_check(follower), -ESTALE, "until the link is gone");
+	sync_lock_close(follower);
 	make_file("check");
 	is(sync_lock_check(l), -ESTALE, "-ESTALE when it was replaced");
 	need(!rename("elsewhere", "check"), "rename");

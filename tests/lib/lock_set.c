@@ -248,6 +248,20 @@ static void folded_while_held(void)
 	let_go_all(l, LENGTH(l));
 }
 
+static void folded_while_held_exclusively(void)
+{
+	struct sync_lock *l[] = {open_lock("owx"), open_lock("owx")};
+	struct sync_lock_want wants[] = {{l[0], EX}, {l[1], EX}};
+	need(sync_lock_acquire(l[1], EX, SYNC_NOW) == 0, "lock");
+	is(take(wants, LENGTH(wants), 0, NULL), 0, "nobody is in the way of a fold of its own");
+	is(held(l, LENGTH(l), EX), 1, "and one of the two holds the lock");
+	is(attempt("owx", SH), -ETIMEDOUT, "as others can tell");
+	for (size_t i = 0; i < LENGTH(l); i++)
+		need(sync_lock_release(l[i]) == 0, "release");
+	is(attempt("owx", EX), 0, "until all are released");
+	let_go_all(l, LENGTH(l));
+}
+
 /* ---- folding ranges ---- */
 
 static void overlapping_ranges(void)
@@ -309,6 +323,7 @@ int main(void)
 		by_two_names,
 		same_handle_twice,
 		folded_while_held,
+		folded_while_held_exclusively,
 		ranges,
 	};
 	return run_suite(tests, LENGTH(tests));

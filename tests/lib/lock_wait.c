@@ -308,8 +308,10 @@ static void leaves_nothing(void)
 	is(ask(&waiter, job_handled), 0, "and no handler of the process ran for it");
 
 	start_waiting(&waiter, "trace", SYNC_SHARED, LIMIT_MS);
+	kill(waiter.pid, SIGRTMAX);
 	kill(waiter.pid, SIGUSR1);
 	need(heard(&waiter) == -EINTR, "interrupt a wait");
+	is(ask(&waiter, job_handled), 2, "handlers of the process keep working while it waits");
 	is(ask(&waiter, job_compare), 0, "a wait interrupted leaves mask and dispositions alone");
 	no_timer_is_left(&waiter);
 
