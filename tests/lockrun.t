@@ -237,7 +237,7 @@ status_is 0 "on either side" sh -c "exit $?"
 
 check "--rm removes the file" sh -c 'lockrun --rm X true && test ! -e X'
 check "--rm removes it when the command fails" sh -c 'lockrun --rm X false; test ! -e X'
-lockrun X sh -c 'echo >started; read x <go' &
+lockrun X sh -c 'echo >started; read x <go' 2>/dev/null &
 holder=$!
 wait_for exists started
 lockrun --rm X sh -c 'echo >second; read x <go' &
