@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,15 @@
 
 static sigset_t original_mask;
 static struct sigaction original_chld;
+
+/*
+ * The system call, because the libcs keep signals for themselves and hide them here: with musl's
+ * sigprocmask() a mask that has signal 34 in it would not come out as it went in.
+ */
+static void set_mask(int how, const sigset_t *set, sigset_t *old)
+{
+	syscall(SYS_rt_sigprocmask, how, set, old, _NSIG / 8);
+}
 
 static void keep_over_exec(const struct child_plan *plan)
 {
@@ -74,7 +84,7 @@ static pid_t spawn(const struct child_plan *plan, int *exec_error)
 	if (pid == 0) {
 		keep_over_exec(plan);
 		sigaction(SIGCHLD, &original_chld, NULL);
-		sigprocmask(SIG_SETMASK, &original_mask, NULL);
+		set_mask(SIG_SETMASK, &original_mask, NULL);
 		execvp(plan->argv[0], plan->argv);
 		failed = errno;
 		_exit(EXIT_NOT_FOUND);
@@ -136,7 +146,7 @@ void child_hold_signals(void)
 {
 	sigset_t set;
 	fill_mask(&set);
-	sigprocmask(SIG_BLOCK, &set, &original_mask);
+	set_mask(SIG_BLOCK, &set, &original_mask);
 }
 
 int child_run(const struct child_plan *plan)
@@ -156,5 +166,5 @@ int child_run(const struct child_plan *plan)
 
 void child_let_go(void)
 {
-	sigprocmask(SIG_SETMASK, &original_mask, NULL);
+	set_mask(SIG_SETMASK, &original_mask, NULL);
 }

@@ -132,7 +132,9 @@ int sync_alarm_start(struct sync_alarm *a, const struct timespec *deadline)
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, signo);
-	pthread_sigmask(SIG_UNBLOCK, &set, &a->old_mask);
+	sigset_t old;
+	pthread_sigmask(SIG_UNBLOCK, &set, &old);
+	a->blocked = sigismember(&old, signo);
 	timer_settime(a->timer, TIMER_ABSTIME, &when, NULL);
 	return 0;
 }
@@ -142,7 +144,13 @@ void sync_alarm_stop(struct sync_alarm *a)
 	int saved = errno;
 	/* The signal is unblocked here, so one that is still under way arrives during this call. */
 	timer_delete(a->timer);
-	pthread_sigmask(SIG_SETMASK, &a->old_mask, NULL);
+	if (a->blocked) {
+		/* Not the old mask as a whole: musl leaves signals of its own out of it. */
+		sigset_t set;
+		sigemptyset(&set);
+		sigaddset(&set, shared_signo);
+		pthread_sigmask(SIG_BLOCK, &set, NULL);
+	}
 	give_signal();
 	errno = saved;
 }

@@ -389,12 +389,20 @@ static int scan_all(struct scan *s)
 	return !r && s->no_memory ? -ENOMEM : r;
 }
 
-static bool has_unseen(const struct scan *s)
+/*
+ * The kernel's list is read page by page, and locks that come and go meanwhile make it show others
+ * twice, or not at all. So doubt a lock without a process although we could look into all of them,
+ * and that nobody holds it when we could not.
+ */
+static bool is_doubtful(const struct scan *s)
 {
-	for (size_t i = 0; i < s->count; i++)
-		if (!s->list[i].owner.pid)
-			return true;
-	return false;
+	bool unseen = false;
+	bool held = false;
+	for (size_t i = 0; i < s->count; i++) {
+		unseen = unseen || !s->list[i].owner.pid;
+		held = held || !s->list[i].owner.waiting;
+	}
+	return s->hidden ? !held : unseen;
 }
 
 SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **list, size_t *count,
@@ -404,13 +412,9 @@ SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **lis
 	int r = sync_lockfile_identity(l, &s.dev, &s.ino);
 	if (r)
 		return r;
-	/*
-	 * A lock without a process, although we could look into all: of another container, or only
-	 * new since we looked, or told twice by a list that changed under our hands. Look again.
-	 */
 	for (int tries = 0; !r && tries < 3; tries++) {
 		r = scan_all(&s);
-		if (s.hidden || !has_unseen(&s))
+		if (!is_doubtful(&s))
 			break;
 	}
 	if (!r) {

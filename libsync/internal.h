@@ -3,8 +3,6 @@
 #ifndef LIBSYNC_INTERNAL_H
 #define LIBSYNC_INTERNAL_H
 
-#include <signal.h>
-
 #include "libsync.h"
 
 #define SYNC_API __attribute__((visibility("default")))
@@ -43,7 +41,7 @@ bool sync_deadline_passed(const struct timespec *deadline);
  */
 struct sync_alarm {
 	timer_t timer;
-	sigset_t old_mask;
+	bool blocked; /* was the signal, before */
 };
 MUST_CHECK int sync_alarm_start(struct sync_alarm *a, const struct timespec *deadline);
 void sync_alarm_stop(struct sync_alarm *a);
