@@ -187,8 +187,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->rm = true;
 		return 0;
 	case 'm':
-		if (!parse_mode(arg, &o->create_mode))
-			argp_error(state, "invalid mode '%s': expected octal, 0 to 777", arg);
+		if (!parse_mode(arg, &o->create_mode) || !o->create_mode)
+			argp_error(state, "invalid mode '%s': expected octal, 1 to 777", arg);
 		return 0;
 	case OPT_FOLLOW:
 		o->follow = true;

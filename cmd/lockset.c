@@ -91,8 +91,12 @@ void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t co
 	if (set->common->verbose)
 		clock_gettime(CLOCK_MONOTONIC, &set->began);
 	set->deadline = common_deadline(set->common);
-	/* Until the locks are held: nobody shall see a new file with another mode than asked for. */
-	set->umask = umask(0);
+	/*
+	 * Until the locks are held, for as long as a file may have to be made: nobody shall see it
+	 * with another mode than was asked for. The default, 600, is the same under any usual umask.
+	 */
+	if (set->create_mode)
+		set->umask = umask(0);
 	for (size_t i = 0; i < count; i++) {
 		struct sync_lock_want *want = &set->wants[set->count];
 		if (is_held_above(set, &asks[i]))
@@ -196,7 +200,8 @@ void lockset_acquire(struct lockset *set)
 		struct lockfail f = circumstances(set, name);
 		exit(lockfail_acquire(&f, r));
 	}
-	umask(set->umask);
+	if (set->create_mode)
+		umask(set->umask);
 }
 
 size_t lockset_fds(const struct lockset *set, int fds[LOCKSET_MAX])

@@ -50,11 +50,13 @@ static int parse_range(const char *s, size_t len, struct sync_range *out)
 int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,
 		    struct sync_name *out)
 {
-	const char *colon = strchr(name, ':');
 	struct sync_name n = {.path = name, .range = {.last = SYNC_RANGE_END}};
-	if (colon && known(name, (size_t)(colon - name))) {
-		n.scheme_len = (size_t)(colon - name);
-		n.path = colon + 1;
+	size_t word = 0;
+	while (name[word] && name[word] != ':')
+		word++;
+	if (name[word] && known(name, word)) {
+		n.scheme_len = word;
+		n.path = name + word + 1;
 	}
 	n.path_len = strlen(n.path);
 	const char *at = strrchr(n.path, '@');

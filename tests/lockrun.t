@@ -40,7 +40,7 @@ done
 for bad in -1 256 300 '' x 0x1; do
 	status_is 64 "64: -E '$bad'" lockrun -E "$bad" L true
 done
-for bad in 8 888 1777 rw ''; do
+for bad in 0 8 888 1777 rw ''; do
 	status_is 64 "64: -m '$bad'" lockrun -m "$bad" L true
 done
 status_is 64 "64: unknown option" lockrun --no-such-option L true

@@ -240,7 +240,7 @@ static void busy_machine(void)
 	int bad = 0;
 	size_t most = 0;
 	tell(&churn, job_churn);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 120; i++) {
 		bad += list("busy") != 0;
 		most = owners > most ? owners : most;
 	}

@@ -46,6 +46,27 @@ static const char *scheme; /* the backend under test */
 static unsigned caps;      /* what it can do: SYNC_CAP_ bits */
 static char scratch[128];
 
+static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline bool remove_scratch(void)
+{
+	return !chdir("/") && !nftw(scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The directory does not go by itself. */
+static inline void bail_out(const char *why)
+{
+	printf("Bail out! %s: %s\n", why, strerror(errno));
+	remove_scratch();
+	exit(1);
+}
+
 /* ---- claims ---- */
 
 static inline bool claim(bool good, const char *text)
@@ -243,10 +264,8 @@ static inline void obey(int sock, struct sync_lock *lock)
 
 static inline void pair_up(int pair[2])
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		printf("Bail out! socketpair: %s\n", strerror(errno));
-		exit(1);
-	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		bail_out("socketpair");
 }
 
 static inline struct kid kid_start(void)
@@ -442,9 +461,8 @@ static inline struct sync_lock *open_flags(const char *path, unsigned flags)
 	struct sync_lock *l = NULL;
 	int r = sync_lock_open(named(path), &opts, SYNC_NOW, &l);
 	errno = -r;
-	need(r == 0, "open a lock");
 	if (r)
-		exit(1);
+		bail_out(named(path));
 	return l;
 }
 
@@ -467,20 +485,6 @@ static inline void let_go(struct sync_lock *l)
 }
 
 /* ---- the suite ---- */
-
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static inline bool remove_scratch(void)
-{
-	return !chdir("/") && !nftw(scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS) &&
-	       !exists(scratch);
-}
 
 /* Kids die with us, but the directory does not. */
 static inline void give_up(int signo)
