@@ -126,7 +126,8 @@ void sync_lock_close(struct sync_lock *lock);
  * is looked up again; if it now leads to another file, that one is opened and waited
  * for instead, so that two holders under one name cannot be. A borrowed descriptor
  * whose file was removed gives -EIDRM, and nothing is held.
- * 0, -ETIMEDOUT, -EINTR, -EIDRM, -EDEADLK; -EISDIR, -EACCES, -EROFS, -ETXTBSY an
+ * 0, -ETIMEDOUT, -EINTR, -EIDRM, -EDEADLK; -EINVAL neither SYNC_SHARED nor SYNC_EXCLUSIVE;
+ * -EAGAIN no timer for the deadline (RLIMIT_SIGPENDING); -EBUSY no signal for it; -EISDIR, -EACCES, -EROFS, -ETXTBSY an
  * exclusive lock needs a file open for writing and it could not be (-EBADF: a
  * borrowed descriptor is not); or what the kernel says. sync-backends(7), WAITING.
  */
@@ -197,7 +198,7 @@ struct sync_owner {
 	pid_t pid; /* 0: cannot be seen from here; then only kind, mode, range count */
 	uid_t uid;
 	bool waiting;
-	bool inherited;      /* it holds what another process asked for */
+	bool inherited;      /* it holds what another asked for; never set for shared ofd locks */
 	bool stopped;        /* by a signal: SIGSTOP, a terminal's Ctrl-Z */
 	enum sync_mode mode; /* SYNC_UNLOCKED: waits, unknown for which */
 	const char *kind;    /* a scheme: "flock", "ofd", "fcntl" */

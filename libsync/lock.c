@@ -292,6 +292,9 @@ static int take_all(struct sync_lock_want *wants, size_t n, enum sync_mode *mode
 SYNC_API int sync_lock_acquire_all(struct sync_lock_want *wants, size_t n,
 				   const struct timespec *deadline, struct sync_lock **failed)
 {
+	for (size_t i = 0; i < n; i++)
+		if (wants[i].mode != SYNC_SHARED && wants[i].mode != SYNC_EXCLUSIVE)
+			return -EINVAL; /* to give a lock up is sync_lock_release() */
 	enum sync_mode few[8];
 	enum sync_mode *modes = n <= sizeof(few) / sizeof(few[0]) ? few : calloc(n, sizeof(*modes));
 	if (!modes)

@@ -65,6 +65,16 @@ static int job_open_again(struct sync_lock **l, const struct order *o,
 	return sync_lock_open(named(o->path), NULL, deadline, &second);
 }
 
+static void no_mode(void)
+{
+	struct sync_lock *l = open_lock("mode");
+	need(sync_lock_acquire(l, SYNC_SHARED, SYNC_NOW) == 0, "lock");
+	is(sync_lock_acquire(l, SYNC_UNLOCKED, SYNC_NOW), -EINVAL,
+	   "to be unlocked is no mode to ask for");
+	is(sync_lock_mode(l), SYNC_SHARED, "and changes nothing");
+	let_go(l);
+}
+
 static void opening_again(void)
 {
 	struct kid kid = kid_holding("again", SYNC_EXCLUSIVE);
@@ -311,6 +321,7 @@ int main(void)
 		files_are_apart,
 		trying_is_immediate,
 		owner_of_a_lock,
+		no_mode,
 		opening_again,
 		ends,
 		failed_upgrades,
