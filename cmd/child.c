@@ -62,9 +62,9 @@ int child_exec(const struct child_plan *plan)
 /* Signals that mean a fault of our own, or stop us, keep their usual effect. */
 static void fill_mask(sigset_t *set)
 {
-	static const int usual[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,  SIGTRAP,
-				    SIGABRT, SIGSYS, SIGTSTP, SIGTTIN, SIGTTOU};
-	sigfillset(set);
+	static const int usual[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGTRAP,
+				    SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU};
+	memset(set, 0xff, sizeof(*set)); /* sigfillset() leaves out what the libc keeps */
 	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
 		sigdelset(set, usual[i]);
 }
@@ -96,14 +96,34 @@ static pid_t spawn(const struct child_plan *plan, int *exec_error)
 	return pid;
 }
 
-/* A terminal signals the whole foreground job: then the child has had it already. */
+/*
+ * What a terminal sends goes to the whole foreground job, so the child has had it already. But a
+ * hang-up goes to the session's leader alone, and what other parts of the kernel send (an alarm, a
+ * limit) to one process.
+ */
+static bool had_it(pid_t pid, const siginfo_t *info)
+{
+	if (info->si_code != SI_KERNEL || getpgid(pid) != getpgrp())
+		return false;
+	switch (info->si_signo) {
+	case SIGINT:
+	case SIGQUIT:
+	case SIGWINCH:
+	case SIGCONT:
+		return true;
+	case SIGHUP:
+		return getsid(0) != getpid();
+	default:
+		return false;
+	}
+}
+
 static void forward(pid_t pid, const siginfo_t *info)
 {
-	if (info->si_code == SI_KERNEL && getpgid(pid) == getpgrp())
-		return;
 	if (info->si_signo == SIGPIPE && info->si_pid == getpid())
 		return; /* a message of our own that nobody wanted */
-	kill(pid, info->si_signo);
+	if (!had_it(pid, info))
+		kill(pid, info->si_signo);
 }
 
 /*
@@ -166,5 +186,7 @@ int child_run(const struct child_plan *plan)
 
 void child_let_go(void)
 {
-	set_mask(SIG_SETMASK, &original_mask, NULL);
+	sigset_t mask = original_mask;
+	sigaddset(&mask, SIGPIPE);
+	set_mask(SIG_SETMASK, &mask, NULL);
 }

@@ -26,7 +26,7 @@ void child_hold_signals(void);
  */
 int child_run(const struct child_plan *plan);
 
-/* Signals count again as when we were started. */
+/* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);
 
 #endif

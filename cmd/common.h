@@ -23,8 +23,8 @@ extern const struct argp common_argp;
 const struct timespec *common_deadline(struct common_opts *o);
 
 /*
- * Is it not too early to begin COMMAND at this operand? Sets argp to leave all that follows
- * alone, so that COMMAND's own options survive. Returns the words of COMMAND.
+ * COMMAND begins at the operand that argp has just handed over: returns its words, and has argp leave
+ * all that follows alone, so that COMMAND's own options survive.
  */
 char **common_command(struct argp_state *state);
 

@@ -13,12 +13,18 @@
 #include "held.h"
 
 #define VARIABLE "SYNCBOX_HELD"
-/* Commands that run each other in place for ever must not grow it for ever: the oldest go. */
-#define LONGEST 256
+/* Some hundred levels; each has its open files, which the kernel bounds more tightly. */
+#define LONGEST 4096
+#define LONGEST_CLAIM 24
 
-static enum sync_mode stronger(enum sync_mode mode, int found)
+/* As far up as a script is likely to number its descriptors, or we ours. */
+#define LOOK_AT_FDS 64
+
+static void look(struct held *held, const struct sync_lock *lock, pid_t pid, int fd)
 {
-	return found > (int)mode ? (enum sync_mode)found : mode;
+	int found = sync_lock_held_at(lock, pid, fd, &held->whole);
+	if (found > (int)held->any)
+		held->any = (enum sync_mode)found;
 }
 
 bool held_claimed(void)
@@ -28,24 +34,68 @@ bool held_claimed(void)
 	return s && *s;
 }
 
-enum sync_mode held_above(const struct sync_lock *lock)
+struct held held_above(const struct sync_lock *lock)
 {
 	const char *s = secure_getenv(VARIABLE);
-	enum sync_mode mode = SYNC_UNLOCKED;
+	struct held held = {SYNC_UNLOCKED, SYNC_UNLOCKED};
 	/* A descriptor that has the lock already, through the same description, may convert it. */
 	int own = sync_lock_fd(lock);
-	if (own >= 0 && sync_lock_held_at(lock, 0, own) > 0)
-		return mode;
+	if (own >= 0 && sync_lock_held_at(lock, 0, own, NULL) > 0)
+		return held;
 	int pid;
 	int fd;
 	int used;
 	while (s && sscanf(s, " %d:%d%n", &pid, &fd, &used) == 2) {
-		mode = stronger(mode, sync_lock_held_at(lock, 0, fd));
+		look(&held, lock, 0, fd);
 		if (pid > 0)
-			mode = stronger(mode, sync_lock_held_at(lock, pid, fd));
+			look(&held, lock, pid, fd);
 		s += used;
 	}
-	return mode;
+	return held;
+}
+
+struct held held_by_us(const struct sync_lock *lock)
+{
+	struct held held = {SYNC_UNLOCKED, SYNC_UNLOCKED};
+	int own = sync_lock_fd(lock);
+	if (own >= 0 && sync_lock_held_at(lock, 0, own, NULL) > 0)
+		return held;
+	for (int fd = 0; fd < LOOK_AT_FDS; fd++)
+		if (fd != own)
+			look(&held, lock, 0, fd);
+	return held;
+}
+
+/* Only then can it have become us with its locks still held; and a look at all costs time. */
+static bool is_own_claim(void)
+{
+	const char *s = secure_getenv(VARIABLE);
+	int pid;
+	int fd;
+	int used;
+	while (s && sscanf(s, " %d:%d%n", &pid, &fd, &used) == 2) {
+		if (pid == getpid())
+			return true;
+		s += used;
+	}
+	return false;
+}
+
+bool held_by_process(const struct sync_lock *lock)
+{
+	if (!is_own_claim())
+		return false;
+	struct sync_owner *list;
+	size_t count;
+	size_t hidden;
+	bool found = false;
+	if (sync_lock_owners(lock, &list, &count, &hidden))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		found = found ||
+			(list[i].by_process && !list[i].waiting && list[i].pid == getpid());
+	free(list);
+	return found;
 }
 
 /* snprintf() would do, at the price of more page faults than all else that lockrun does. */
@@ -63,14 +113,17 @@ static char *put_number(char *at, int n)
 
 int held_export(struct sync_lock_want *wants, size_t count)
 {
-	static char entry[sizeof(VARIABLE "=") + LONGEST + 64] = VARIABLE "=";
+	static char entry[sizeof(VARIABLE "=") + LONGEST];
 	char *const value = entry + strlen(VARIABLE "=");
 	char *at = value;
 	const char *old = secure_getenv(VARIABLE);
 	size_t length = old ? strlen(old) : 0;
-	if (length && length < LONGEST / 2)
+	if (length + count * LONGEST_CLAIM >= LONGEST)
+		return -E2BIG;
+	memcpy(entry, VARIABLE "=", strlen(VARIABLE "="));
+	if (length)
 		at = (char *)memcpy(value, old, length) + length;
-	for (size_t i = 0; i < count && at < value + LONGEST; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (sync_lock_mode(wants[i].lock) == SYNC_UNLOCKED)
 			continue;
 		if (at > value)

@@ -78,23 +78,29 @@ bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum
 	size_t count;
 	size_t hidden;
 	size_t askers = 0;
+	bool ours = false;
 	if (sync_lock_owners(lock, &list, &count, &hidden))
 		return describe_none(buf, size, 0);
 	for (size_t i = 0; i < count; i++) {
 		const struct sync_owner *o = &list[i];
-		if (o->waiting || o->pid == getpid() || !sync_lock_conflicts(lock, mode, o))
+		if (o->waiting || !sync_lock_conflicts(lock, mode, o))
 			continue;
-		if (!o->pid) {
-			hidden++;
+		if (o->pid == getpid()) {
+			ours = true;
 			continue;
 		}
+		if (!o->pid)
+			continue;
 		askers += !o->inherited;
 		if (!best || (o->inherited && !best->inherited))
 			best = o;
 	}
 	if (!best) {
 		free(list);
-		return describe_none(buf, size, hidden);
+		if (!ours)
+			return describe_none(buf, size, hidden);
+		snprintf(buf, size, "held by a descriptor that this command was started with");
+		return true;
 	}
 	char one[256];
 	describe_one(one, sizeof(one), best);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Why a lock could not be opened or taken: errno and the circumstances, turned into advice. */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "exitcode.h"
@@ -69,33 +70,42 @@ int lockfail_open(const struct lockfail *f, int err)
 	return fail("open", f->name, err);
 }
 
+/* An exclusive record lock was refused because the file could not be opened for writing. */
+static int cannot_write(const char *name, int err)
+{
+	const char *why = err == -EISDIR ? "it is a directory" : strerror(-err);
+	warn("cannot lock %s: an exclusive ofd or fcntl lock needs the file open for writing: %s: "
+	     "use "
+	     "flock: or -s",
+	     name, why);
+	return err == -EACCES || err == -EPERM ? EXIT_DENIED : EXIT_BAD_DATA;
+}
+
 int lockfail_acquire(const struct lockfail *f, int err)
 {
 	const char *name = quote(f->name);
-	switch (-err) {
-	case EBADF:
+	bool unwritable = err == -EISDIR || err == -EACCES || err == -EPERM || err == -EROFS ||
+			  err == -ETXTBSY;
+	if (f->is_record && unwritable)
+		return cannot_write(name, err);
+	if (f->by_fd && err == -EBADF) {
 		warn("cannot lock descriptor %s: it is not open for this kind of lock: open it for "
 		     "reading and writing, as in 9<>FILE",
 		     name);
 		return EXIT_BAD_DATA;
-	case EISDIR:
-		warn("cannot lock %s: an exclusive ofd or fcntl lock needs a file that can be "
-		     "opened for writing, and this is a directory: use flock: or -s",
-		     name);
-		return EXIT_BAD_DATA;
-	case EACCES:
-	case EPERM:
-	case EROFS:
-	case ETXTBSY:
-		warn("cannot lock %s: an exclusive ofd or fcntl lock needs the file open for "
-		     "writing: %s: use flock: or -s",
-		     name, strerror(-err));
-		return err == -EACCES || err == -EPERM ? EXIT_DENIED : EXIT_BAD_DATA;
+	}
+	switch (-err) {
 	case EDEADLK:
 		warn("cannot lock %s: its holder waits for a lock that we hold: name all locks of "
 		     "a job in one lockrun",
 		     name);
 		return EXIT_SYSTEM;
+	case EOPNOTSUPP:
+		warn("cannot lock %s: an ofd and an fcntl lock on the same bytes exclude each "
+		     "other: "
+		     "name one of them",
+		     name);
+		return EXIT_BAD_USAGE;
 	case EIDRM:
 		warn("the file of descriptor %s was removed: open it again", name);
 		return EXIT_GONE;

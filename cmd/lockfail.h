@@ -7,6 +7,7 @@
 struct lockfail {
 	const char *name; /* as the user wrote it */
 	_Bool by_fd, no_create, follow;
+	_Bool is_record; /* an ofd or fcntl lock */
 };
 
 /* ERR is from sync_lock_open(); says it, returns the exit status. */

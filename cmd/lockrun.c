@@ -121,6 +121,10 @@ static void check_usage(const struct opts *o, struct argp_state *state)
 	if (o->in_place && (o->close || o->rm))
 		argp_error(state, "-F leaves nobody to %s: do not use both",
 			   o->rm ? "remove the file (--rm)" : "hold the lock (-o)");
+	if (o->in_place && o->tree)
+		argp_error(state,
+			   "-F holds the lock for the whole tree anyway, and leaves nobody to "
+			   "wait for it: do without --hold=tree");
 	if (o->close && o->tree)
 		argp_error(state, "--hold=tree lets descendants hold the lock, -o forbids it");
 	if (o->rm && o->follow)
@@ -247,8 +251,11 @@ static int lock_descriptor(const struct opts *o, struct lockset *set)
 		    "%s: such a lock belongs to the process, and would be gone as "
 		    "soon as lockrun ends: use flock: or ofd:",
 		    quote(o->asks[0].name));
-	if (o->mode == SYNC_UNLOCKED)
-		return sync_lock_release(set->wants[0].lock) ? EXIT_SYSTEM : EXIT_DONE;
+	if (o->mode == SYNC_UNLOCKED) {
+		struct sync_lock *lock = set->wants[0].lock;
+		int r = sync_lock_release(lock);
+		return r ? lockset_fail(set, lock, r) : EXIT_DONE;
+	}
 	lockset_acquire(set);
 	lockset_say_acquired(set);
 	return EXIT_DONE;
@@ -278,13 +285,15 @@ static void wait_for_tree(const struct opts *o, int pipe_fd)
 {
 	struct pollfd end = {.fd = pipe_fd};
 	char buf[256];
-	if (poll(&end, 1, 0))
+	static int watched;
+	watched = pipe_fd;
+	if (poll(&end, 1, 0) == 1)
 		return;
 	/* Let TERM end us from here on: the locks stay with those who inherited them. */
 	child_let_go();
 	if (!o->common.quiet)
-		warn("%s", tree_text(buf, sizeof(buf), &pipe_fd));
-	struct waiting *line = o->common.quiet ? NULL : waiting_begin(tree_text, &pipe_fd);
+		warn("%s", tree_text(buf, sizeof(buf), &watched));
+	struct waiting *line = o->common.quiet ? NULL : waiting_begin(tree_text, &watched);
 	while (!poll(&end, 1, -1) || !(end.revents & POLLHUP))
 		;
 	waiting_end(line);
@@ -364,7 +373,9 @@ static int run(int argc, char **argv)
 		child_hold_signals();
 	lockset_say_acquired(&set);
 	if (held_export(set.wants, set.count))
-		die(EXIT_SYSTEM, "out of memory");
+		die(EXIT_SYSTEM,
+		    "cannot tell the command what is locked: too many lockruns one in the "
+		    "other");
 	if (o.common.verbose)
 		warn("running %s", quote(o.command[0]));
 	return supervised ? run_supervised(&o, &set) : run_in_place(&o, &set);

@@ -27,17 +27,41 @@ static struct lockfail circumstances(const struct lockset *set, const char *name
 
 /* ---- re-entry ---- */
 
-static _Noreturn void refuse(const char *name, enum sync_mode held, enum sync_mode asked)
+static _Noreturn void refuse(const char *name, const struct held *held, enum sync_mode asked)
 {
-	if (held < asked)
+	const char *why = held->any < asked ? "shared " : "";
+	if (held->whole < asked)
 		die(EXIT_SYSTEM,
-		    "%s is held shared by a command that started this one, so waiting for it "
-		    "exclusively would never end: take it exclusively there",
-		    quote(name));
+		    "%s is held %sby a command that started this one, though not as it is wanted "
+		    "here, so waiting for it would never end: take it in full there",
+		    quote(name), why);
 	die(EXIT_SYSTEM,
 	    "%s is held by a command that started this one, so waiting for it would never end: "
 	    "--reentrant goes on under that lock",
 	    quote(name));
+}
+
+static bool stands_in_the_way(const struct held *held, enum sync_mode asked)
+{
+	return held->any == SYNC_EXCLUSIVE || (held->any && asked == SYNC_EXCLUSIVE);
+}
+
+static bool is_held(const struct lockset *set, const struct lockset_ask *ask,
+		    const struct sync_lock *lock)
+{
+	if (held_by_process(lock))
+		die(EXIT_SYSTEM,
+		    "%s has an fcntl: lock of this very process, which opening the file again "
+		    "would drop: name all locks of a job in one lockrun",
+		    quote(ask->name));
+	struct held held = held_above(lock);
+	if (!stands_in_the_way(&held, ask->mode))
+		return false;
+	if (!set->reentrant || held.whole < ask->mode)
+		refuse(ask->name, &held, ask->mode);
+	if (set->common->verbose)
+		warn("%s is held already by a command that started this one", quote(ask->name));
+	return true;
 }
 
 /*
@@ -48,19 +72,26 @@ static bool is_held_above(const struct lockset *set, const struct lockset_ask *a
 {
 	struct sync_lock_opts opts = {.flags = set->flags | SYNC_LOCK_BY_NAME};
 	struct sync_lock *lock;
-	if (set->flags & SYNC_LOCK_BY_NAME || !held_claimed())
-		return false; /* nothing will be waited for */
+	if (set->flags & SYNC_LOCK_BY_NAME || ask->mode == SYNC_UNLOCKED || !held_claimed())
+		return false; /* nothing will be waited for, or nothing is held */
 	if (sync_lock_open(ask->name, &opts, SYNC_NOW, &lock))
 		return false; /* opening it in earnest will tell why */
-	enum sync_mode held = held_above(lock);
+	bool held = is_held(set, ask, lock);
 	sync_lock_close(lock);
-	if (held == SYNC_UNLOCKED || (held == SYNC_SHARED && ask->mode == SYNC_SHARED))
-		return false;
-	if (!set->reentrant || held < ask->mode)
-		refuse(ask->name, held, ask->mode);
-	if (set->common->verbose)
-		warn("%s is held already by a command that started this one", quote(ask->name));
-	return true;
+	return held;
+}
+
+/* No claim was made, but it is our own descriptor that keeps us from the lock. */
+static void check_own_descriptors(const struct lockset *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct held held = held_by_us(set->wants[i].lock);
+		if (stands_in_the_way(&held, set->wants[i].mode))
+			die(EXIT_SYSTEM,
+			    "%s is held through a descriptor that lockrun was started with, so "
+			    "waiting for it would never end: close that one (9>&-), or lock it",
+			    quote(sync_lock_name(set->wants[i].lock)));
+	}
 }
 
 /* ---- opening ---- */
@@ -147,16 +178,21 @@ static const char *blocker(char *buf, size_t size, const void *what)
 		if (holders_describe(who, sizeof(who), want->lock, want->mode))
 			break;
 	}
-	snprintf(buf, size, "waiting for %s: %s", quote(sync_lock_name(want->lock)), who);
+	/* Not quote(), which is never freed: this is said again each second. */
+	char name[256];
+	escape(name, sizeof(name), sync_lock_name(want->lock));
+	snprintf(buf, size, "waiting for '%s': %s", name, who);
 	return buf;
 }
 
 static int wait_for(struct lockset *set, struct sync_lock **failed)
 {
+	check_own_descriptors(set);
 	/* Its own copy of the list: the one in use is sorted again while the line is drawn. */
-	const struct lockset seen = *set;
+	static struct lockset seen;
+	seen = *set;
 	if (set->common->verbose) {
-		char buf[512];
+		char buf[1024];
 		warn("%s", blocker(buf, sizeof(buf), &seen));
 	}
 	struct waiting *line = set->common->quiet ? NULL : waiting_begin(blocker, &seen);
@@ -187,6 +223,13 @@ void lockset_say_acquired(const struct lockset *set)
 		warn("locked %s after %.6f s", quote(sync_lock_name(set->wants[i].lock)), waited);
 }
 
+int lockset_fail(const struct lockset *set, const struct sync_lock *lock, int err)
+{
+	struct lockfail f = circumstances(set, sync_lock_name(lock));
+	f.is_record = sync_lock_caps(lock) & SYNC_CAP_RANGE;
+	return lockfail_acquire(&f, err);
+}
+
 void lockset_acquire(struct lockset *set)
 {
 	struct sync_lock *failed = NULL;
@@ -195,11 +238,8 @@ void lockset_acquire(struct lockset *set)
 		r = wait_for(set, &failed);
 	if (r == -ETIMEDOUT)
 		busy(set, failed);
-	if (r) {
-		const char *name = failed ? sync_lock_name(failed) : "?";
-		struct lockfail f = circumstances(set, name);
-		exit(lockfail_acquire(&f, r));
-	}
+	if (r)
+		exit(lockset_fail(set, failed ? failed : set->wants[0].lock, r));
 	if (set->create_mode)
 		umask(set->umask);
 }

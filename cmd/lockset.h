@@ -40,6 +40,8 @@ void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t co
 bool lockset_can(const struct lockset *set, unsigned caps);
 /* Take them all. The umask, which was 0 since lockset_open(), is put back. */
 void lockset_acquire(struct lockset *set);
+/* Say why this lock of the set could not be locked or unlocked; returns the exit status. */
+int lockset_fail(const struct lockset *set, const struct sync_lock *lock, int err);
 /* With -v: that they are held, and how long that took. */
 void lockset_say_acquired(const struct lockset *set);
 /* The descriptors to inherit, into FDS; returns how many. */

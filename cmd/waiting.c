@@ -9,7 +9,6 @@
 #include "waiting.h"
 
 struct waiting {
-	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	bool over, drawn;
@@ -28,15 +27,23 @@ static bool is_over(struct waiting *w, const struct timespec *at)
 	return over;
 }
 
+/*
+ * What is written is looked up first, which may take its time on a busy machine; then it is only
+ * written if the wait still goes on.
+ */
 static void *draw(void *arg)
 {
 	struct waiting *w = arg;
 	struct timespec at;
 	clock_gettime(CLOCK_MONOTONIC, &at);
 	for (at.tv_sec++; !is_over(w, &at); at.tv_sec++) {
-		char buf[512];
-		say_status("%s", w->text(buf, sizeof(buf), w->what));
+		char buf[1024];
+		w->text(buf, sizeof(buf), w->what);
+		pthread_mutex_lock(&w->lock);
+		if (!w->over)
+			say_status("%s", buf);
 		w->drawn = true;
+		pthread_mutex_unlock(&w->lock);
 	}
 	return NULL;
 }
@@ -55,10 +62,12 @@ struct waiting *waiting_begin(waiting_text *text, const void *what)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, &attr);
-	if (pthread_create(&w->thread, NULL, draw, w)) {
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, draw, w)) {
 		free(w); /* no line, then: the wait is what matters */
 		return NULL;
 	}
+	pthread_detach(thread);
 	return w;
 }
 
@@ -69,9 +78,8 @@ void waiting_end(struct waiting *w)
 	pthread_mutex_lock(&w->lock);
 	w->over = true;
 	pthread_cond_signal(&w->done);
-	pthread_mutex_unlock(&w->lock);
-	pthread_join(w->thread, NULL);
 	if (w->drawn)
 		say_wipe_status();
-	free(w);
+	pthread_mutex_unlock(&w->lock);
+	/* Not joined: COMMAND shall not wait for a look through /proc. So w is the thread's for ever. */
 }

@@ -13,7 +13,8 @@ struct waiting;
 /*
  * From a second after now until waiting_end(), keep the line up to date on stderr, if that is a
  * terminal; otherwise do nothing. The wait itself goes on undisturbed in the caller's thread: were
- * it to look up from time to time, it would lose its place in the queue. May return NULL.
+ * it to look up from time to time, it would lose its place in the queue. WHAT must stay valid for
+ * good: the thread may still look at it when the wait is over. May return NULL.
  */
 struct waiting *waiting_begin(waiting_text *text, const void *what);
 /* Wipe the line. NULL is fine. */

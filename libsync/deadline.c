@@ -69,12 +69,16 @@ static void wake(int signo)
 	(void)signo;
 }
 
-/* Called with shared_lock held. */
+/* Called with shared_lock held. A signal that is pending is somebody's, and would be eaten. */
 static int choose_signal(void)
 {
+	sigset_t pending;
+	sigemptyset(&pending);
+	sigpending(&pending);
 	for (int signo = SIGRTMAX; signo >= SIGRTMIN; signo--) {
 		struct sigaction sa;
-		if (!sigaction(signo, NULL, &sa) && !(sa.sa_flags & SA_SIGINFO) &&
+		if (!sigismember(&pending, signo) && !sigaction(signo, NULL, &sa) &&
+		    !(sa.sa_flags & SA_SIGINFO) &&
 		    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
 			return signo;
 	}

@@ -57,6 +57,13 @@ static int next_number(DIR *dir)
 	return -1;
 }
 
+static bool belongs_to_process(const char *kind)
+{
+	int order;
+	const struct sync_lock_ops *ops = sync_lock_ops_find(kind, strlen(kind), &order);
+	return ops && !(ops->caps & SYNC_CAP_INHERIT);
+}
+
 static struct found *add(struct scan *s, pid_t pid, const char *kind, enum sync_mode mode,
 			 const struct sync_range *range)
 {
@@ -72,6 +79,7 @@ static struct found *add(struct scan *s, pid_t pid, const char *kind, enum sync_
 	}
 	struct found *f = &s->list[s->count++];
 	*f = (struct found){.owner = {.pid = pid, .uid = (uid_t)-1, .kind = kind, .mode = mode}};
+	f->owner.by_process = belongs_to_process(kind);
 	f->owner.start = range->first;
 	f->owner.len = range->last == SYNC_RANGE_END ? 0 : range->last - range->first + 1;
 	struct sync_proc p;
@@ -117,21 +125,17 @@ static void add_holder(struct scan *s, pid_t pid, const struct sync_proc_lock *l
 	f->owner.inherited = line->pid > 0 && line->pid != pid;
 }
 
-static void read_fdinfo(struct scan *s, pid_t pid, int fd)
+struct seen {
+	struct scan *scan;
+	pid_t pid;
+};
+
+static void see(const struct sync_proc_lock *line, void *arg)
 {
-	char path[PATH_SIZE];
-	char buf[4096];
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
-	if (sync_proc_read(path, buf, sizeof(buf)) < 0)
-		return;
-	for (const char *p = strstr(buf, "\nlock:"); p; p = strstr(p + 1, "\nlock:")) {
-		struct sync_proc_lock line;
-		if (!sync_proc_lock_parse(p + 6, &line))
-			continue;
-		s->major = line.major;
-		s->minor = line.minor;
-		add_holder(s, pid, &line);
-	}
+	const struct seen *seen = arg;
+	seen->scan->major = line->major;
+	seen->scan->minor = line->minor;
+	add_holder(seen->scan, seen->pid, line);
 }
 
 /* ---- 3: threads that are blocked on one of them ---- */
@@ -228,7 +232,8 @@ static void look_at_process(struct scan *s, pid_t pid)
 		if (!leads_to(s, path))
 			continue;
 		match = true;
-		read_fdinfo(s, pid, fd);
+		struct seen seen = {s, pid};
+		(void)sync_proc_fd_locks(pid, fd, see, &seen); /* gone by now? then it is free */
 	}
 	closedir(dir);
 	if (match)
@@ -448,14 +453,31 @@ SYNC_API bool sync_lock_conflicts(const struct sync_lock *l, enum sync_mode mode
 	return mode == SYNC_EXCLUSIVE || a->mode == SYNC_EXCLUSIVE;
 }
 
-SYNC_API int sync_lock_held_at(const struct sync_lock *l, pid_t pid, int fd)
+struct held {
+	const struct sync_lock *lock;
+	enum sync_mode any, all;
+};
+
+static void weigh(const struct sync_proc_lock *line, void *arg)
+{
+	struct held *h = arg;
+	const struct sync_range *asked = &h->lock->asked;
+	if (!same_kind(h->lock->ops->name, line->kind) || !sync_range_overlap(asked, &line->range))
+		return;
+	if (line->mode > h->any)
+		h->any = line->mode;
+	bool covers = line->range.first <= asked->first && line->range.last >= asked->last;
+	if (covers && line->mode > h->all)
+		h->all = line->mode;
+}
+
+SYNC_API int sync_lock_held_at(const struct sync_lock *l, pid_t pid, int fd, enum sync_mode *whole)
 {
 	char path[PATH_SIZE];
-	char buf[4096];
 	struct stat st;
 	dev_t dev;
 	ino_t ino;
-	int held = SYNC_UNLOCKED;
+	struct held h = {.lock = l};
 	if (!pid)
 		pid = getpid();
 	else if (pid != getpid() && !sync_proc_is_ancestor(pid))
@@ -465,15 +487,10 @@ SYNC_API int sync_lock_held_at(const struct sync_lock *l, pid_t pid, int fd)
 		return errno == ENOENT ? SYNC_UNLOCKED : -errno;
 	if (sync_lockfile_identity(l, &dev, &ino) || st.st_dev != dev || st.st_ino != ino)
 		return SYNC_UNLOCKED;
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
-	ssize_t n = sync_proc_read(path, buf, sizeof(buf));
-	if (n < 0)
-		return (int)n;
-	for (const char *p = strstr(buf, "\nlock:"); p; p = strstr(p + 1, "\nlock:")) {
-		struct sync_proc_lock line;
-		if (sync_proc_lock_parse(p + 6, &line) && same_kind(l->ops->name, line.kind) &&
-		    sync_range_overlap(&l->asked, &line.range) && (int)line.mode > held)
-			held = (int)line.mode;
-	}
-	return held;
+	int r = sync_proc_fd_locks(pid, fd, weigh, &h);
+	if (r)
+		return r;
+	if (whole && h.all > *whole)
+		*whole = h.all;
+	return (int)h.any;
 }

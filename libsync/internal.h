@@ -122,6 +122,10 @@ struct sync_proc_lock {
 /* Parse the line at S (behind "lock:"); false for leases and everything else that is no lock. */
 bool sync_proc_lock_parse(const char *s, struct sync_proc_lock *out);
 
+/* Call each() for every lock that the descriptor's open file holds; 0 or -errno. */
+typedef void sync_proc_lock_fn(const struct sync_proc_lock *line, void *arg);
+int sync_proc_fd_locks(pid_t pid, int fd, sync_proc_lock_fn *each, void *arg);
+
 static inline bool sync_range_overlap(const struct sync_range *a, const struct sync_range *b)
 {
 	return a->first <= b->last && b->first <= a->last;

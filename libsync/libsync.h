@@ -83,7 +83,7 @@ enum {
 	SYNC_LOCK_NO_CREATE = 1 << 0, /* a missing file is -ENOENT */
 	SYNC_LOCK_FOLLOW = 1 << 1,    /* the last component may be a symbolic link */
 	SYNC_LOCK_BY_FD = 1 << 2,     /* PATH is the number of a descriptor, which is borrowed */
-	SYNC_LOCK_BY_NAME = 1 << 3,   /* open nothing: the handle serves sync_lock_owners() alone */
+	SYNC_LOCK_BY_NAME = 1 << 3, /* open nothing: the handle only serves to look, not to lock */
 };
 
 struct sync_lock_opts {
@@ -127,7 +127,8 @@ void sync_lock_close(struct sync_lock *lock);
  * for instead, so that two holders under one name cannot be. A borrowed descriptor
  * whose file was removed gives -EIDRM, and nothing is held.
  * 0, -ETIMEDOUT, -EINTR, -EIDRM, -EDEADLK; -EINVAL neither SYNC_SHARED nor SYNC_EXCLUSIVE;
- * -EAGAIN no timer for the deadline (RLIMIT_SIGPENDING); -EBUSY no signal for it; -EISDIR, -EACCES, -EROFS, -ETXTBSY an
+ * -EAGAIN no timer for the deadline (RLIMIT_SIGPENDING); -EBUSY no signal for it; -EOPNOTSUPP
+ * record locks of two kinds on the same bytes, which would exclude each other; -EISDIR, -EACCES, -EROFS, -ETXTBSY an
  * exclusive lock needs a file open for writing and it could not be (-EBADF: a
  * borrowed descriptor is not); or what the kernel says. sync-backends(7), WAITING.
  */
@@ -165,8 +166,9 @@ int sync_lock_check(const struct sync_lock *lock);
 /*
  * Remove the name, while holding the lock exclusively and before it is released: others
  * who wait for it then notice, and start again. -EPERM not held exclusively; -ESTALE the
- * name leads elsewhere by now and is left alone; -EOPNOTSUPP without SYNC_CAP_UNLINK; or what
- * unlink(2) says.
+ * name leads elsewhere by now and is left alone; -EOPNOTSUPP without SYNC_CAP_UNLINK (no regular
+ * file, or only a range of it); or what unlink(2) says. Who locks the file in another way, of
+ * another kind or range, is not asked.
  */
 int sync_lock_unlink(struct sync_lock *lock);
 
@@ -186,10 +188,10 @@ enum sync_mode sync_lock_mode(const struct sync_lock *lock);
  * Does descriptor FD of process PID hold something that bears on this lock: same file, same kind,
  * overlapping range? PID is 0 for our own process, or one of our ancestors; of any other the
  * answer is no, as its number may have been given to somebody else by now. Returns the strongest
- * such mode, SYNC_UNLOCKED for none, or -errno when that process cannot be looked at. Rests on
- * proc(5), fdinfo.
+ * such mode, SYNC_UNLOCKED for none, or -errno when that process cannot be looked at. *whole, if
+ * not NULL, is raised to the strongest mode in which the whole range is held. Rests on proc(5).
  */
-int sync_lock_held_at(const struct sync_lock *lock, pid_t pid, int fd);
+int sync_lock_held_at(const struct sync_lock *lock, pid_t pid, int fd, enum sync_mode *whole);
 
 /* ---- who holds, who waits -------------------------------------------- */
 
@@ -199,6 +201,7 @@ struct sync_owner {
 	uid_t uid;
 	bool waiting;
 	bool inherited;      /* it holds what another asked for; never set for shared ofd locks */
+	bool by_process;     /* closing any descriptor of the file would drop it */
 	bool stopped;        /* by a signal: SIGSTOP, a terminal's Ctrl-Z */
 	enum sync_mode mode; /* SYNC_UNLOCKED: waits, unknown for which */
 	const char *kind;    /* a scheme: "flock", "ofd", "fcntl" */

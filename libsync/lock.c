@@ -264,7 +264,33 @@ static int take_in_order(struct sync_lock_want *wants, size_t n, const enum sync
 			return r;
 		}
 	}
+	/* The name of a folded lock may be another than its leader's, and lead elsewhere by now. */
+	for (size_t i = 0; i < n; i++) {
+		int r = modes[i] == SYNC_UNLOCKED ? verify(wants[i].lock) : 0;
+		if (r) {
+			release_first(wants, n);
+			*at = i;
+			return r;
+		}
+	}
 	return 0;
+}
+
+/* Record locks of two kinds on the same bytes: the second would wait for the first for ever. */
+static bool at_odds(const struct sync_lock_want *wants, size_t n, size_t *at)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct sync_lock *a = wants[i].lock;
+		for (size_t j = i + 1; j < n && wants[j].lock->ino == a->ino; j++) {
+			const struct sync_lock *b = wants[j].lock;
+			*at = j;
+			if (a->dev == b->dev && a->ops != b->ops &&
+			    a->ops->caps & b->ops->caps & SYNC_CAP_RANGE &&
+			    sync_range_overlap(&a->asked, &b->asked))
+				return true;
+		}
+	}
+	return false;
 }
 
 static int take_all(struct sync_lock_want *wants, size_t n, enum sync_mode *modes,
@@ -274,8 +300,11 @@ static int take_all(struct sync_lock_want *wants, size_t n, enum sync_mode *mode
 		size_t at = 0;
 		if (n > 1)
 			qsort(wants, n, sizeof(*wants), compare);
-		fold(wants, n, modes);
-		int r = take_in_order(wants, n, modes, deadline, &at);
+		int r = -EOPNOTSUPP;
+		if (!at_odds(wants, n, &at)) {
+			fold(wants, n, modes);
+			r = take_in_order(wants, n, modes, deadline, &at);
+		}
 		if (!r)
 			return 0;
 		/* Another file has another place in the order: let go of all and sort again. */
@@ -354,8 +383,12 @@ SYNC_API const char *sync_lock_name(const struct sync_lock *l)
 
 SYNC_API unsigned sync_lock_caps(const struct sync_lock *l)
 {
-	/* With a symbolic link followed, the name to remove would be the link's. */
-	bool removable = l->path && S_ISREG(l->type) && !(l->flags & SYNC_LOCK_FOLLOW);
+	/*
+	 * With a symbolic link followed, the name to remove would be the link's; and other ranges of
+	 * the file may be held by others.
+	 */
+	bool whole = l->asked.first == 0 && l->asked.last == SYNC_RANGE_END;
+	bool removable = l->path && S_ISREG(l->type) && whole && !(l->flags & SYNC_LOCK_FOLLOW);
 	return l->ops->caps | (removable ? SYNC_CAP_UNLINK : 0);
 }
 

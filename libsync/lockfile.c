@@ -2,8 +2,6 @@
 /* The file behind a lock: found or made without being hung, tricked or harmed, and looked up again. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -152,3 +152,22 @@ bool sync_proc_lock_parse(const char *s, struct sync_proc_lock *out)
 	out->range.last = !strcmp(last, "EOF") ? SYNC_RANGE_END : strtoull(last, NULL, 10);
 	return out->kind != NULL;
 }
+
+int sync_proc_fd_locks(pid_t pid, int fd, sync_proc_lock_fn *each, void *arg)
+{
+	char path[PATH_SIZE];
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	char *text = NULL;
+	size_t size = 0;
+	while (getline(&text, &size, file) > 0) {
+		struct sync_proc_lock line;
+		if (!strncmp(text, "lock:", 5) && sync_proc_lock_parse(text + 5, &line))
+			each(&line, arg);
+	}
+	free(text);
+	fclose(file);
+	return 0;
+}

@@ -81,6 +81,29 @@ else
 	skip "a lock of flock(1) is seen" "no flock here"
 fi
 
+cat >many <<'PERL'
+use Fcntl;
+open my $f, '+>', 'N' or die;
+for my $i (0 .. 119) {
+	# struct flock of 64-bit Linux: type, whence, start, length, pid (0 for F_OFD_SETLK, 37)
+	fcntl($f, 37, pack('s s x4 q q l x4', F_WRLCK, 0, 2 * $i, 1, 0)) or exit 2;
+}
+open my $up, '>', 'many-held';
+sleep 600; # ok: a holder
+PERL
+perl many &
+a=$!
+wait_for sh -c "test -e many-held || ! kill -0 $a"
+if [ -e many-held ]; then
+	check "a process with 120 ranges is listed 120 times, and nobody else" \
+		sh -c "test \"\$(lockrun --who N | grep -c '^holds  *$a ')\" -eq 120 && test \"\$(lockrun --who N | grep -c '^holds')\" -eq 120"
+	kill $a
+else
+	skip "a process with 120 ranges" "perl here has another struct flock"
+fi
+status_is 75 "our own descriptor is named when nobody else holds" sh -c 'exec 9>FF; lockrun 9; exec env -u SYNCBOX_HELD lockrun -n FF true'
+says "*held by a descriptor that this command was started with" "as what it is"
+
 # Names that would play tricks on a terminal or a parser.
 name=$(printf 'a\nb\033[31m\a\tc\\d%b' '\0377')
 lockrun "$name" perl -e '$0 = "x\"\\\x01\xfe\xc3\xa4"; open F, ">up"; sleep 600' & # ok: a holder

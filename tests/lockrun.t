@@ -56,6 +56,10 @@ status_is 64 "64: --json without --who" lockrun --json L true
 status_is 64 "64: --who with a command" lockrun --who L true
 status_is 64 "64: -l with a descriptor" lockrun -l A 9
 status_is 64 "64: --rm of a directory" lockrun --rm dir true
+status_is 64 "64: --rm of a range, as others may hold the rest" lockrun --rm ofd:L@0+10 true
+status_is 64 "64: -F with --hold=tree" lockrun -F --hold=tree L true
+status_is 64 "64: an ofd and an fcntl lock on the same bytes" timeout 20 lockrun -l fcntl:L ofd:L true
+says "*exclude each other*" "says that they exclude each other"
 status_is 64 "64: --rm with --follow" lockrun --rm --follow link true
 status_is 64 "64: an empty name" lockrun '' true
 status_is 64 "64: a range that overflows" lockrun ofd:L@9223372036854775807+2 true
@@ -303,6 +307,38 @@ release go
 wait_for test -s late
 check "a job that outlives the lock may take it anew" test "$(cat late)" = 0
 
+status_is 71 "a part held above is not the whole" lockrun ofd:L@0+5 lockrun --reentrant ofd:L@0+10 true
+status_is 71 "an fcntl lock of this very process is not dropped by opening the file again" \
+	lockrun fcntl:L lockrun flock:L true
+status_is 71 "nor one of another range" lockrun fcntl:L@0+1 lockrun fcntl:L@5+1 true
+status_is 71 "our own inherited descriptor is noticed without a claim" \
+	timeout 20 sh -c '(lockrun 9; lockrun -w 10 L true) 9>L'
+says "*started with*" "and said to be the reason"
+status_is 0 "-u is no wait, so never refused" lockrun L sh -c 'exec 9<L; lockrun -u 9'
+status_is 0 "nor with --reentrant" lockrun L sh -c 'exec 9<L; lockrun --reentrant -u 9'
+deep='lockrun -n L true'
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do deep="lockrun deep$n $deep"; done
+# shellcheck disable=SC2086 # words are wanted
+status_is 71 "re-entry is noticed 26 levels up" lockrun L $deep
+rm -f deep*
+
+# --- two names of one file ---
+
+: >one && ln one two
+lockrun two sh -c 'echo >two-held; read x <go' 2>/dev/null &
+holder=$!
+wait_for exists two-held
+lockrun -l two one sh -c 'echo >both-held; read x <go' 2>/dev/null &
+both=$!
+wait_for waits one
+rm two
+release go
+wait $holder 2>/dev/null
+wait_for exists both-held
+status_is 75 "a name folded into another is looked up again too" env -u SYNCBOX_HELD lockrun -n two true
+release go
+wait $both
+
 # --- signals ---
 
 cat >witness <<'PERL'
@@ -323,6 +359,21 @@ for sig in HUP INT QUIT USR1 USR2 TERM CONT WINCH ALRM; do
 	status_is 0 "SIG$sig to lockrun: lockrun goes on" sh -c "exit $?"
 	check "and the command gets it once" test "$(cat seen)" = $sig
 done
+status_is 142 "a signal of the kernel's to lockrun alone is forwarded" \
+	timeout 20 perl -e 'alarm 1; exec @ARGV' lockrun L sleep 600 # ok: a job
+lockrun L sleep 600 & # ok: a job
+wrapper=$!
+wait_for sh -c 'test "$(lockrun --who L | grep -c "^holds")" -eq 2'
+kill -ABRT $wrapper
+wait $wrapper
+status_is 134 "SIGABRT is forwarded like any other" sh -c "exit $?"
+check "and nothing keeps the lock" lockrun -n L true
+(lockrun --hold=tree L sh -c '(read x <go) & true'; echo $? >code) 2>&1 | : &
+wait_for exists go
+release go
+wait_for test -s code
+check "--hold=tree survives a message that nobody reads" test "$(cat code)" = 0
+rm -f code
 check "ignored SIGCHLD: the status is right" sh -c '(trap "" CHLD; exec lockrun L sh -c "exit 7"); test $? -eq 7'
 check "and COMMAND gets it ignored as we did" sh -c 'a=$(trap "" CHLD; grep SigIgn /proc/self/status); b=$(trap "" CHLD; lockrun L grep SigIgn /proc/self/status); test "$a" = "$b"'
 check "COMMAND gets the signal mask as we did" sh -c 'test "$(grep SigBlk /proc/self/status)" = "$(lockrun L grep SigBlk /proc/self/status)"'

@@ -302,7 +302,7 @@ static void borrowed(void)
 	need(!unlink("borrowed"), "unlink");
 	is(sync_lock_acquire(l, SYNC_EXCLUSIVE, SYNC_NOW), -EIDRM, "a removed file is -EIDRM");
 	is(sync_lock_mode(l), SYNC_UNLOCKED, "and nothing is held");
-	is(sync_lock_held_at(l, 0, fd), SYNC_UNLOCKED, "the kernel says so, too");
+	is(sync_lock_held_at(l, 0, fd, NULL), SYNC_UNLOCKED, "the kernel says so, too");
 	sync_lock_close(l);
 	close(fd);
 }

@@ -330,19 +330,19 @@ static void own_descriptor(void)
 {
 	struct sync_lock *l = open_lock("at");
 	int fd = sync_lock_fd(l);
-	is(sync_lock_held_at(l, 0, fd), SYNC_UNLOCKED, "a descriptor that holds nothing");
+	is(sync_lock_held_at(l, 0, fd, NULL), SYNC_UNLOCKED, "a descriptor that holds nothing");
 	need(sync_lock_acquire(l, SH, SYNC_NOW) == 0, "lock");
-	is(sync_lock_held_at(l, 0, fd), SH, "one that holds it shared");
+	is(sync_lock_held_at(l, 0, fd, NULL), SH, "one that holds it shared");
 	need(sync_lock_acquire(l, EX, SYNC_NOW) == 0, "lock");
-	is(sync_lock_held_at(l, 0, fd), EX, "one that holds it exclusively");
-	is(sync_lock_held_at(l, getpid(), fd), EX, "0 means our own pid");
+	is(sync_lock_held_at(l, 0, fd, NULL), EX, "one that holds it exclusively");
+	is(sync_lock_held_at(l, getpid(), fd, NULL), EX, "0 means our own pid");
 	is(attempt("at", SH), -ETIMEDOUT, "looking at it does not change what is held");
 	struct sync_lock *other = hold("other", EX);
-	is(sync_lock_held_at(l, 0, sync_lock_fd(other)), SYNC_UNLOCKED, "another file's");
+	is(sync_lock_held_at(l, 0, sync_lock_fd(other), NULL), SYNC_UNLOCKED, "another file's");
 	let_go(other);
-	is(sync_lock_held_at(l, 0, fd + 500), SYNC_UNLOCKED, "one that is closed");
+	is(sync_lock_held_at(l, 0, fd + 500, NULL), SYNC_UNLOCKED, "one that is closed");
 	need(sync_lock_release(l) == 0, "release");
-	is(sync_lock_held_at(l, 0, fd), SYNC_UNLOCKED, "one that has released it");
+	is(sync_lock_held_at(l, 0, fd, NULL), SYNC_UNLOCKED, "one that has released it");
 	sync_lock_close(l);
 }
 
@@ -350,7 +350,7 @@ static void own_descriptor(void)
 static int job_held_at(struct sync_lock **l, const struct order *o, const struct timespec *deadline)
 {
 	(void)deadline;
-	return sync_lock_held_at(*l, getppid(), (int)o->flags);
+	return sync_lock_held_at(*l, getppid(), (int)o->flags, NULL);
 }
 
 static void others_descriptor(void)
@@ -363,7 +363,7 @@ static void others_descriptor(void)
 	is(ask(&kid, job_held_at, .flags = fd), SYNC_UNLOCKED, "and what it has released is seen");
 	struct sync_lock *below = open_lock("below");
 	struct kid holder = kid_holding("below", EX);
-	is(sync_lock_held_at(below, holder.pid, sync_lock_fd(below)), SYNC_UNLOCKED,
+	is(sync_lock_held_at(below, holder.pid, sync_lock_fd(below), NULL), SYNC_UNLOCKED,
 	   "not so a child's: its number may be another's by now");
 	kid_kill(&holder);
 	sync_lock_close(below);
@@ -381,10 +381,14 @@ static void ranges_of_descriptors(void)
 	struct sync_lock *whole = open_lock("span");
 	struct sync_lock *l = hold("span@10+10", EX);
 	int fd = sync_lock_fd(l);
-	is(sync_lock_held_at(l, 0, fd), EX, "a descriptor that holds the range");
-	is(sync_lock_held_at(apart, 0, fd), SYNC_UNLOCKED,
+	is(sync_lock_held_at(l, 0, fd, NULL), EX, "a descriptor that holds the range");
+	is(sync_lock_held_at(apart, 0, fd, NULL), SYNC_UNLOCKED,
 	   "only an overlapping range counts for a descriptor");
-	is(sync_lock_held_at(whole, 0, fd), EX, "as the whole file does");
+	enum sync_mode all = SYNC_UNLOCKED;
+	is(sync_lock_held_at(whole, 0, fd, &all), EX, "as the whole file does");
+	is(all, SYNC_UNLOCKED, "of which only a part is held");
+	need(sync_lock_held_at(l, 0, fd, &all) == EX, "look");
+	is(all, EX, "while the range is held as a whole");
 	let_go(l);
 	sync_lock_close(whole);
 	sync_lock_close(apart);
