@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Naming processes to people. What is shown is a picture of the past and decides nothing. */
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "holders.h"
 #include "json.h"
-#include "parse.h"
 #include "say.h"
 
 static const char *user_name(char *buf, size_t size, uid_t uid)
@@ -208,62 +204,4 @@ int holders_print(const struct sync_lock *lock, bool json)
 		warn("%zu processes of other users could not be looked into: root sees them all",
 		     hidden);
 	return 0;
-}
-
-/* ---- who keeps a pipe open ---- */
-
-static bool has_open(const char *pid, const struct stat *pipe)
-{
-	char path[600];
-	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
-	DIR *dir = opendir(path);
-	bool found = false;
-	if (!dir)
-		return false;
-	for (struct dirent *d = readdir(dir); d && !found; d = readdir(dir)) {
-		struct stat st;
-		found = !fstatat(dirfd(dir), d->d_name, &st, 0) && st.st_ino == pipe->st_ino &&
-			st.st_dev == pipe->st_dev;
-	}
-	closedir(dir);
-	return found;
-}
-
-static void read_name(const char *pid, char *buf, size_t size)
-{
-	char path[600];
-	char name[32] = "?";
-	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
-	FILE *file = fopen(path, "re");
-	if (file && fgets(name, sizeof(name), file))
-		name[strcspn(name, "\n")] = '\0';
-	if (file)
-		fclose(file);
-	escape(buf, size, name);
-}
-
-const char *holders_of_pipe(char *buf, size_t size, int pipe_fd)
-{
-	struct stat st;
-	size_t more = 0;
-	snprintf(buf, size, "%s", "processes that cannot be seen");
-	DIR *dir = fstat(pipe_fd, &st) ? NULL : opendir("/proc");
-	if (!dir)
-		return buf;
-	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
-		uint64_t pid;
-		if (!parse_count(d->d_name, INT32_MAX, &pid) || (pid_t)pid == getpid() ||
-		    !has_open(d->d_name, &st))
-			continue;
-		char name[64];
-		if (more++)
-			continue;
-		read_name(d->d_name, name, sizeof(name));
-		snprintf(buf, size, "pid %.16s (%s)", d->d_name, name);
-	}
-	closedir(dir);
-	size_t used = strlen(buf);
-	if (more > 1)
-		snprintf(buf + used, size - used, " and %zu more", more - 1);
-	return buf;
 }

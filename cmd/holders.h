@@ -11,9 +11,6 @@
  */
 bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode);
 
-/* The same for the processes that have the pipe PIPE_FD open, ourselves left out. */
-const char *holders_of_pipe(char *buf, size_t size, int pipe_fd);
-
 /* Print all holders and waiters of the lock's file; 0 or -errno. */
 int holders_print(const struct sync_lock *lock, bool json);
 

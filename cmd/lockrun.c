@@ -11,13 +11,9 @@
  * With -F, and where a lock belongs to the process, COMMAND takes our place after step 2.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "libsync.h"
 
@@ -26,12 +22,12 @@
 #include "common.h"
 #include "exitcode.h"
 #include "held.h"
+#include "heirs.h"
 #include "holders.h"
 #include "lockfail.h"
 #include "lockset.h"
 #include "parse.h"
 #include "say.h"
-#include "waiting.h"
 
 struct opts {
 	struct common_opts common;
@@ -271,68 +267,22 @@ static void refuse_supervisor_options(const struct opts *o)
 		    option);
 }
 
-static const char *tree_text(char *buf, size_t size, const void *what)
-{
-	const int *pipe_fd = what;
-	char who[128];
-	snprintf(buf, size, "COMMAND has ended; the lock is kept for %s",
-		 holders_of_pipe(who, sizeof(who), *pipe_fd));
-	return buf;
-}
-
-/* Until all who inherited the other end of this pipe, and so the locks, have closed it or died. */
-static void wait_for_tree(const struct opts *o, int pipe_fd)
-{
-	struct pollfd end = {.fd = pipe_fd};
-	char buf[256];
-	static int watched;
-	watched = pipe_fd;
-	if (poll(&end, 1, 0) == 1)
-		return;
-	/* Let TERM end us from here on: the locks stay with those who inherited them. */
-	child_let_go();
-	if (!o->common.quiet)
-		warn("%s", tree_text(buf, sizeof(buf), &watched));
-	struct waiting *line = o->common.quiet ? NULL : waiting_begin(tree_text, &watched);
-	while (!poll(&end, 1, -1) || !(end.revents & POLLHUP))
-		;
-	waiting_end(line);
-}
-
-/* A pipe with both ends numbered 10 or above, close-on-exec. */
-static void make_tree_pipe(int ends[2])
-{
-	int low[2];
-	if (pipe2(low, O_CLOEXEC))
-		die(EXIT_SYSTEM, "cannot make a pipe: %s", strerror(errno));
-	for (int i = 0; i < 2; i++) {
-		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, 10);
-		if (ends[i] < 0)
-			die(EXIT_SYSTEM, "cannot make a pipe: %s", strerror(errno));
-		close(low[i]);
-	}
-}
-
 static int run_supervised(const struct opts *o, struct lockset *set)
 {
 	int fds[LOCKSET_MAX + 1];
-	int tree[2] = {-1, -1};
+	struct heirs heirs;
 	struct child_plan plan = {.argv = o->command, .keep = fds};
 	plan.keep_count = lockset_fds(set, fds);
-	if (o->tree) {
-		make_tree_pipe(tree);
-		fds[plan.keep_count++] = tree[1];
-	}
+	if (o->tree)
+		fds[plan.keep_count++] = heirs_begin(&heirs);
 	if (o->close)
 		plan.keep_count = 0;
 	int status = child_run(&plan);
 	if (status < 0)
 		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
 		     strerror(-status));
-	if (o->tree) {
-		close(tree[1]);
-		wait_for_tree(o, tree[0]);
-	}
+	if (o->tree)
+		heirs_wait(&heirs, o->common.quiet);
 	lockset_release(set, o->rm);
 	return status < 0 ? EXIT_SYSTEM : status;
 }
