@@ -120,7 +120,7 @@ int held_export(struct sync_lock_want *wants, size_t count)
 	size_t length = old ? strlen(old) : 0;
 	if (length + count * LONGEST_CLAIM >= LONGEST)
 		return -E2BIG;
-	memcpy(entry, VARIABLE "=", strlen(VARIABLE "="));
+	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
 	if (length)
 		at = (char *)memcpy(value, old, length) + length;
 	for (size_t i = 0; i < count; i++) {

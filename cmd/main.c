@@ -109,7 +109,7 @@ static const char *last_component(const char *path)
 /* Tab-separated: applet, short option or -, long option, its argument or -, documentation. */
 static void dump_argp(const char *name, const struct argp *a)
 {
-	for (const struct argp_option *o = a->options; o && (o->name || o->key); o++) {
+	for (const struct argp_option *o = a->options; o && o->name; o++) {
 		char letter[3] = "-";
 		if (o->key > ' ' && o->key < 127) {
 			letter[1] = (char)o->key;
