@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,9 +90,11 @@ static bool same(const char *a, const char *b)
 
 static const struct applet *find(const char *name)
 {
-	for (size_t i = 0; i < APPLETS; i++)
-		if (same(applets[i]->name, name))
-			return applets[i];
+	for (size_t i = 0; i < APPLETS; i++) {
+		const struct applet *a = applets[i];
+		if (same(a->name, name))
+			return a;
+	}
 	return NULL;
 }
 
@@ -109,7 +110,9 @@ static const char *last_component(const char *path)
 /* Tab-separated: applet, short option or -, long option, its argument or -, documentation. */
 static void dump_argp(const char *name, const struct argp *a)
 {
-	for (const struct argp_option *o = a->options; o && o->name; o++) {
+	for (const struct argp_option *o = a->options; o && (o->name || o->key || o->doc); o++) {
+		if (!o->name)
+			continue; /* a heading */
 		char letter[3] = "-";
 		if (o->key > ' ' && o->key < 127) {
 			letter[1] = (char)o->key;
@@ -199,14 +202,11 @@ static int run(int argc, char **argv)
  */
 static void fill_standard_descriptors(void)
 {
-	struct pollfd fds[] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
-	if (poll(fds, 3, 0) <= 0)
-		return; /* none has POLLNVAL: all are open, in one system call */
 	for (int fd = 0; fd <= 2; fd++) {
-		if (!(fds[fd].revents & POLLNVAL))
+		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		int got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
-		if (got != fd)
+		/* All below are open by now, so this is the number it gets. */
+		if (open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
 			_exit(EXIT_SYSTEM); /* there may be nobody to tell why */
 	}
 }

@@ -59,9 +59,9 @@ int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ran
 		n.path = name + word + 1;
 	}
 	n.path_len = strlen(n.path);
-	const char *at = strrchr(n.path, '@');
+	const char *at = ranges(name, n.scheme_len) ? strrchr(n.path, '@') : NULL;
 	/* A path may hold an '@' of its own: only what reads as a range is one. */
-	if (at && ranges(name, n.scheme_len)) {
+	if (at) {
 		int r = parse_range(at + 1, strlen(at + 1), &n.range);
 		if (r == -EOVERFLOW)
 			return r;
