@@ -21,15 +21,23 @@ ASAN_OPTIONS=detect_leaks=0
 export PATH TOP ASAN_OPTIONS
 tests=0 failed=0 status=0 out='' err=''
 scratch=$(mktemp -d) || exit 1
-# What a job starts behind our back carries this, so that cleaning up finds it.
+# All that a test starts carries this, so that what it leaves running is found.
 SYNCBOX_TEST=$$
 export SYNCBOX_TEST
 
-cleanup() {
-	trap '' TERM
+end_jobs() {
 	# shellcheck disable=SC2046 # a list of them
 	kill $(jobs -p) 2>/dev/null
 	wait # a job that ends while its files vanish complains
+}
+nothing_runs() {
+	left=$(env -u SYNCBOX_TEST grep -lzx "SYNCBOX_TEST=$$" /proc/[0-9]*/environ 2>/dev/null)
+	[ -z "$left" ]
+}
+
+cleanup() {
+	trap '' TERM
+	end_jobs
 	cd / && rm -rf "$scratch"
 }
 trap cleanup EXIT
@@ -109,6 +117,11 @@ exists() { [ -e "$1" ]; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 done_testing() {
+	end_jobs
+	wait_for nothing_runs
+	err=$(for f in $left; do tr '\0' ' ' <"${f%environ}cmdline" && echo; done 2>/dev/null) out=''
+	nothing_runs
+	report $? "nothing is left running"
 	echo "1..$tests"
 	[ $failed -eq 0 ] || exit 1
 	exit 0
