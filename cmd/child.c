@@ -44,12 +44,20 @@ static void keep_over_exec(const struct child_plan *plan)
 
 static int cannot_run(const char *word, int err)
 {
-	bool missing = err == ENOENT;
-	if (missing)
-		warn("cannot run %s: no such command: check the name and PATH", quote(word));
+	const char *name = quote(word);
+	if (err == ENOENT && strchr(word, '/') && !access(word, F_OK)) {
+		warn("cannot run %s: the interpreter in its first line does not exist", name);
+		return EXIT_NOT_FOUND;
+	}
+	if (err == ENOENT) {
+		warn("cannot run %s: no such command: check the name and PATH", name);
+		return EXIT_NOT_FOUND;
+	}
+	if (err == EACCES)
+		warn("cannot run %s: not executable, or not by this user: see chmod +x", name);
 	else
-		warn("cannot run %s: %s", quote(word), strerror(err));
-	return missing ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+		warn("cannot run %s: %s", name, strerror(err));
+	return EXIT_CANNOT_RUN;
 }
 
 int child_exec(const struct child_plan *plan)

@@ -13,8 +13,8 @@
 #include "held.h"
 
 #define VARIABLE "SYNCBOX_HELD"
-/* Some hundred levels; each has its open files, which the kernel bounds more tightly. */
-#define LONGEST 4096
+/* Some 70 levels. No more, that it shares a page with what else a start touches. */
+#define LONGEST 768
 #define LONGEST_CLAIM 24
 
 /* As far up as a script is likely to number its descriptors, or we ours. */

@@ -82,6 +82,8 @@ static error_t parse_operand(struct opts *o, char *arg, struct argp_state *state
 {
 	if (!o->asks[0].name)
 		o->asks[0].name = arg;
+	else if (!strcmp(arg, "--"))
+		return 0; /* a second one: lockrun -- LOCK -- COMMAND */
 	else if (o->shell_line)
 		argp_error(state,
 			   "unexpected operand '%s': -c takes the whole command in one "
@@ -314,7 +316,7 @@ static int run(int argc, char **argv)
 
 	lockset_open(&set, o.asks, o.count);
 	if (o.rm && !lockset_can(&set, SYNC_CAP_UNLINK))
-		die(EXIT_BAD_USAGE, "--rm removes regular files only");
+		die(EXIT_BAD_USAGE, "--rm removes only regular, empty files, locked as a whole");
 	bool supervised = lockset_can(&set, SYNC_CAP_INHERIT) && !o.in_place;
 	if (!supervised)
 		refuse_supervisor_options(&o);

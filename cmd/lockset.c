@@ -220,7 +220,9 @@ void lockset_say_acquired(const struct lockset *set)
 	double waited = (double)(now.tv_sec - set->began.tv_sec) +
 			(double)(now.tv_nsec - set->began.tv_nsec) / 1e9;
 	for (size_t i = 0; i < set->count; i++)
-		warn("locked %s after %.6f s", quote(sync_lock_name(set->wants[i].lock)), waited);
+		if (sync_lock_mode(set->wants[i].lock) != SYNC_UNLOCKED) /* folded into another */
+			warn("locked %s after %.6f s", quote(sync_lock_name(set->wants[i].lock)),
+			     waited);
 }
 
 int lockset_fail(const struct lockset *set, const struct sync_lock *lock, int err)

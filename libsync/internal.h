@@ -67,6 +67,7 @@ struct sync_lock {
 	unsigned flags;
 	mode_t create_mode;
 	mode_t type; /* S_IFMT bits of the file */
+	bool empty;
 	dev_t dev;
 	ino_t ino;
 	struct sync_range asked; /* by the name */

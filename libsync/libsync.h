@@ -97,7 +97,7 @@ enum {
 	SYNC_CAP_RANGE = 1 << 1,   /* byte ranges */
 	SYNC_CAP_UPGRADE = 1 << 2, /* a failed try to upgrade keeps the shared lock */
 	SYNC_CAP_EDEADLK = 1 << 3, /* a cycle of waiters is noticed by the kernel */
-	SYNC_CAP_UNLINK = 1 << 4,  /* this handle names a regular file: it can be unlinked */
+	SYNC_CAP_UNLINK = 1 << 4,  /* this handle names an empty regular file: it can be unlinked */
 };
 
 /*
@@ -167,7 +167,7 @@ int sync_lock_check(const struct sync_lock *lock);
  * Remove the name, while holding the lock exclusively and before it is released: others
  * who wait for it then notice, and start again. -EPERM not held exclusively; -ESTALE the
  * name leads elsewhere by now and is left alone; -EOPNOTSUPP without SYNC_CAP_UNLINK (no regular
- * file, or only a range of it); or what unlink(2) says. Who locks the file in another way, of
+ * file, not empty, or only a range of it); or what unlink(2) says. Who locks the file in another way, of
  * another kind or range, is not asked.
  */
 int sync_lock_unlink(struct sync_lock *lock);

@@ -71,7 +71,7 @@ static int borrow(struct sync_lock *l)
 {
 	uint64_t fd;
 	int r = sync_name_number(l->path, strlen(l->path), INT_MAX, &fd);
-	if (r)
+	if (r || (l->path[0] == '0' && l->path[1])) /* 010 may be meant in octal, or be a file */
 		return -EINVAL;
 	l->fd = (int)fd;
 	l->path = NULL;
@@ -384,11 +384,12 @@ SYNC_API const char *sync_lock_name(const struct sync_lock *l)
 SYNC_API unsigned sync_lock_caps(const struct sync_lock *l)
 {
 	/*
-	 * With a symbolic link followed, the name to remove would be the link's; and other ranges of
-	 * the file may be held by others.
+	 * With a symbolic link followed, the name to remove would be the link's; other ranges of the
+	 * file may be held by others; and a file with something in it is more than a lock.
 	 */
 	bool whole = l->asked.first == 0 && l->asked.last == SYNC_RANGE_END;
-	bool removable = l->path && S_ISREG(l->type) && whole && !(l->flags & SYNC_LOCK_FOLLOW);
+	bool removable =
+		l->path && S_ISREG(l->type) && l->empty && whole && !(l->flags & SYNC_LOCK_FOLLOW);
 	return l->ops->caps | (removable ? SYNC_CAP_UNLINK : 0);
 }
 

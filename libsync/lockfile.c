@@ -132,7 +132,8 @@ static int identify(struct sync_lock *l)
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
 	l->type = st.st_mode & S_IFMT;
-	return l->path ? type_error(st.st_mode) : 0;
+	l->empty = st.st_size == 0;
+	return type_error(st.st_mode);
 }
 
 int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline)

@@ -14,6 +14,9 @@ status_is 0 "a command that succeeds" lockrun L true
 status_is 7 "the command's own status" lockrun L sh -c 'exit 7'
 status_is 143 "128 + N when the command dies of signal N" lockrun L sh -c 'kill -TERM $$'
 status_is 126 "126: a command that is not executable" lockrun L ./not-executable
+printf '#!/no/such/shell\n' >no-shell && chmod +x no-shell
+status_is 127 "127: a script without its interpreter" lockrun L ./no-shell
+says '*the interpreter in its first line*' "it says so"
 status_is 127 "127: a command that is not found" lockrun L ./no-such-command
 says '*no such command*' "it says so"
 status_is 126 "126 with -F too" lockrun -F L ./not-executable
@@ -60,6 +63,11 @@ status_is 64 "64: --rm of a range, as others may hold the rest" lockrun --rm ofd
 status_is 64 "64: -F with --hold=tree" lockrun -F --hold=tree L true
 status_is 64 "64: an ofd and an fcntl lock on the same bytes" timeout 20 lockrun -l fcntl:L ofd:L true
 says "*exclude each other*" "says that they exclude each other"
+status_is 64 "64: --rm of a file with something in it" sh -c 'echo data >full; lockrun --rm full true'
+check "which is left alone" test "$(cat full)" = data
+status_is 64 "64: a descriptor with a leading zero" sh -c 'lockrun 09 9>>plain'
+status_is 65 "65: a descriptor of a device" sh -c 'lockrun 9 9</dev/null'
+status_is 65 "65: a descriptor of a pipe" sh -c ': | lockrun 0'
 status_is 64 "64: --rm with --follow" lockrun --rm --follow link true
 status_is 64 "64: an empty name" lockrun '' true
 status_is 64 "64: a range that overflows" lockrun ofd:L@9223372036854775807+2 true
@@ -107,6 +115,7 @@ fi
 status_is 0 "options of the command are left alone" lockrun L ls -d .
 check "-- before the command" test "$(lockrun L -- echo -n x)" = x
 check "-- before the lock" test "$(lockrun -- L echo y)" = y
+check "-- before both" test "$(lockrun -- L -- echo y)" = y
 check "options after the lock" test "$(lockrun L -w 1 echo z)" = z
 check "abbreviated options" test "$(lockrun --nonb L echo z)" = z
 check "-c runs a shell line" test "$(SHELL='' lockrun L -c 'echo a; echo b' | tr '\n' ,)" = a,b,

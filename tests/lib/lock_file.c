@@ -318,8 +318,13 @@ static void bad_numbers(void)
 	is(open_path("-1", SYNC_LOCK_BY_FD), -EINVAL, "nor is a negative number");
 	is(open_path("99999999999", SYNC_LOCK_BY_FD), -EINVAL, "nor one too large");
 	is(open_path("", SYNC_LOCK_BY_FD), -EINVAL, "nor nothing");
-	is(open_path("0@5+10", SYNC_LOCK_BY_FD), caps & SYNC_CAP_RANGE ? 0 : -EINVAL,
+	is(open_path("010", SYNC_LOCK_BY_FD), -EINVAL, "nor one with a leading zero");
+	fd = open("ranged", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	snprintf(number, sizeof(number), "%d@5+10", fd);
+	is(open_path(number, SYNC_LOCK_BY_FD), caps & SYNC_CAP_RANGE ? 0 : -EINVAL,
 	   "a range may follow the number where there are ranges, and nowhere else");
+	close(fd);
+	unlink("ranged");
 }
 
 static void read_only_descriptor(void)
