@@ -177,6 +177,17 @@ void child_hold_signals(void)
 	set_mask(SIG_BLOCK, &set, &original_mask);
 }
 
+void child_mask_thread(int begin)
+{
+	static sigset_t before;
+	sigset_t set;
+	memset(&set, 0xff, sizeof(set));
+	if (begin)
+		set_mask(SIG_BLOCK, &set, &before);
+	else
+		set_mask(SIG_SETMASK, &before, NULL);
+}
+
 int child_run(const struct child_plan *plan)
 {
 	sigset_t set;

@@ -26,6 +26,12 @@ void child_hold_signals(void);
  */
 int child_run(const struct child_plan *plan);
 
+/*
+ * Round the creation of a thread: it inherits a mask with every signal blocked, for otherwise it
+ * could be the one to get, and discard, the SIGCHLD that tells of COMMAND's end.
+ */
+void child_mask_thread(int begin);
+
 /* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "child.h"
 #include "say.h"
 #include "waiting.h"
 
@@ -63,7 +64,10 @@ struct waiting *waiting_begin(waiting_text *text, const void *what)
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, &attr);
 	pthread_t thread;
-	if (pthread_create(&thread, NULL, draw, w)) {
+	child_mask_thread(1);
+	int err = pthread_create(&thread, NULL, draw, w);
+	child_mask_thread(0);
+	if (err) {
 		free(w); /* no line, then: the wait is what matters */
 		return NULL;
 	}
