@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only code that starts a process, changes the signal mask or sends a signal.
+ * The only code that starts a process or a thread, changes the signal mask or sends a signal.
  *
  * 1. Block every signal that can be caught, but those that stop us (Ctrl-Z stops the whole job).
  * 2. SIGCHLD to its default: ignored, as some parents leave it, it would eat the exit status.
@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -177,15 +178,16 @@ void child_hold_signals(void)
 	set_mask(SIG_BLOCK, &set, &original_mask);
 }
 
-void child_mask_thread(int begin)
+/* A thread inherits the mask of the one that creates it. */
+int child_start_thread(void *(*run)(void *), void *arg)
 {
-	static sigset_t before;
-	sigset_t set;
-	memset(&set, 0xff, sizeof(set));
-	if (begin)
-		set_mask(SIG_BLOCK, &set, &before);
-	else
-		set_mask(SIG_SETMASK, &before, NULL);
+	sigset_t every, before;
+	pthread_t thread;
+	memset(&every, 0xff, sizeof(every));
+	set_mask(SIG_BLOCK, &every, &before);
+	int err = pthread_create(&thread, NULL, run, arg);
+	set_mask(SIG_SETMASK, &before, NULL);
+	return err ? err : pthread_detach(thread);
 }
 
 int child_run(const struct child_plan *plan)

@@ -15,22 +15,23 @@ struct child_plan {
 int child_exec(const struct child_plan *plan);
 
 /*
- * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a message
- * that nobody reads (SIGPIPE) can cut short what must precede and follow it.
+ * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a
+ * message that nobody reads (SIGPIPE) can cut short what must precede and follow it.
  */
 void child_hold_signals(void);
 
 /*
- * After child_hold_signals(): start COMMAND, forward signals to it, wait for its end. Returns the exit status that stands for
- * it (126 or 127, said aloud, if it cannot be run), or -errno if it could not be started at all.
+ * After child_hold_signals(): start COMMAND, forward signals to it, wait for its end. Returns the
+ * exit status that stands for it (126 or 127, said aloud, if it cannot be run), or -errno if it
+ * could not be started at all.
  */
 int child_run(const struct child_plan *plan);
 
 /*
- * Round the creation of a thread: it inherits a mask with every signal blocked, for otherwise it
- * could be the one to get, and discard, the SIGCHLD that tells of COMMAND's end.
+ * Start a thread that nobody joins, with every signal blocked: otherwise it could be the one to
+ * get, and discard, the SIGCHLD that tells of COMMAND's end. 0, or an error number.
  */
-void child_mask_thread(int begin);
+int child_start_thread(void *(*run)(void *), void *arg);
 
 /* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);

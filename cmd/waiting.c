@@ -63,15 +63,10 @@ struct waiting *waiting_begin(waiting_text *text, const void *what)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, &attr);
-	pthread_t thread;
-	child_mask_thread(1);
-	int err = pthread_create(&thread, NULL, draw, w);
-	child_mask_thread(0);
-	if (err) {
+	if (child_start_thread(draw, w)) {
 		free(w); /* no line, then: the wait is what matters */
 		return NULL;
 	}
-	pthread_detach(thread);
 	return w;
 }
 

@@ -25,14 +25,21 @@ scratch=$(mktemp -d) || exit 1
 SYNCBOX_TEST=$$
 export SYNCBOX_TEST
 
-end_jobs() {
-	# shellcheck disable=SC2046 # a list of them
-	kill $(jobs -p) 2>/dev/null
-	wait # a job that ends while its files vanish complains
-}
 nothing_runs() {
 	left=$(env -u SYNCBOX_TEST grep -lzx "SYNCBOX_TEST=$$" /proc/[0-9]*/environ 2>/dev/null)
 	[ -z "$left" ]
+}
+# End what still runs; $stuck says what did not end by itself, and was killed.
+end_jobs() {
+	# shellcheck disable=SC2046 # a list of them
+	kill $(jobs -p) 2>/dev/null
+	wait_for nothing_runs
+	stuck=$(for f in $left; do tr '\0' ' ' <"${f%environ}cmdline" && echo; done 2>/dev/null)
+	for f in $left; do
+		f=${f%/environ}
+		kill -KILL "${f#/proc/}" 2>/dev/null
+	done
+	wait # a job that ends while its files vanish complains
 }
 
 cleanup() {
@@ -118,9 +125,8 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 done_testing() {
 	end_jobs
-	wait_for nothing_runs
-	err=$(for f in $left; do tr '\0' ' ' <"${f%environ}cmdline" && echo; done 2>/dev/null) out=''
-	nothing_runs
+	err=$stuck out=''
+	[ -z "$stuck" ]
 	report $? "nothing is left running"
 	echo "1..$tests"
 	[ $failed -eq 0 ] || exit 1
