@@ -2,9 +2,10 @@
 # What a packager may want to change; everything can also be given on make's command line.
 
 CC = cc
-CFLAGS = -O2 -g -fno-pie
-# No PIE, no relro, one segment less: 6% of a start. A distribution may want its own flags here.
-LDFLAGS = -no-pie -Wl,-z,norelro -Wl,-z,noseparate-code
+CFLAGS = -O2 -g -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+# No PIE, no relro, one segment less, nothing unused: 8% of a start. A distribution may want its own
+# flags here.
+LDFLAGS = -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code
 
 PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin

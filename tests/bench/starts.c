@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time whole commands side by side: A B C A B C ..., so that a machine whose speed drifts is fair
- * to all. Usage: starts RUNS, and on stdin a line for each: NAME, a tab, the command's words.
+ * Time whole commands side by side, each once a round and in another order each round: a machine whose
+ * speed drifts is fair to all, and nobody always runs behind one that has warmed the same pages. Usage: starts RUNS, and on stdin a line for each: NAME, a tab, the command's words.
  * Prints NAME, a tab, and the median, 10th and 90th percentile in microseconds.
  */
 #include <spawn.h>
@@ -62,21 +62,35 @@ static size_t read_commands(struct command *list, size_t max)
 	return n;
 }
 
+static void shuffle(size_t *order, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		size_t k = (size_t)random() % i;
+		size_t t = order[k];
+		order[k] = order[i - 1];
+		order[i - 1] = t;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct command list[32];
+	size_t order[32];
 	size_t runs = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
 	size_t n = read_commands(list, 32);
 	for (size_t i = 0; i < n; i++) {
+		order[i] = i;
 		list[i].usec = calloc(runs + 1, sizeof(double));
 		if (!list[i].usec)
 			return 1;
 		for (int warm = 0; warm < 5; warm++)
 			run(&list[i]);
 	}
-	for (size_t k = 0; k < runs; k++)
+	for (size_t k = 0; k < runs; k++) {
+		shuffle(order, n);
 		for (size_t i = 0; i < n; i++)
-			list[i].usec[k] = run(&list[i]);
+			list[order[i]].usec[k] = run(&list[order[i]]);
+	}
 	for (size_t i = 0; i < n; i++) {
 		double *u = list[i].usec;
 		qsort(u, runs, sizeof(double), compare);
