@@ -16,13 +16,16 @@ set -u
 PATH=$BUILD/bin:$PATH
 unset SYNCBOX_HELD
 TOP=$(cd "$(dirname "$0")/.." && pwd)
-# In sanitizer builds: an applet leaves its memory to exit(2). The C tests do look for leaks.
-ASAN_OPTIONS=detect_leaks=0
+# In sanitizer builds: an applet leaves its memory to exit(2). The C tests do look for leaks. A thread
+# that is cancelled leaves its stack poisoned.
+ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0
 export PATH TOP ASAN_OPTIONS
 tests=0 failed=0 status=0 out='' err=''
 scratch=$(mktemp -d) || exit 1
 # All that a test starts carries this, so that what it leaves running is found.
 SYNCBOX_TEST=$$
+# No job of this shell: tests say `wait`.
+watchdog=$(env -u SYNCBOX_TEST "$TOP/tests/watchdog" $$ >/dev/null 2>&1 & echo $!)
 export SYNCBOX_TEST
 
 nothing_runs() {
@@ -45,6 +48,7 @@ end_jobs() {
 cleanup() {
 	trap '' TERM
 	end_jobs
+	kill "$watchdog"
 	cd / && rm -rf "$scratch"
 }
 trap cleanup EXIT
