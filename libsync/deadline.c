@@ -51,6 +51,22 @@ bool sync_deadline_passed(const struct timespec *deadline)
 	return now.tv_nsec >= deadline->tv_nsec;
 }
 
+bool sync_deadline_left(const struct timespec *deadline, struct timespec *left)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left->tv_sec = deadline->tv_sec - now.tv_sec;
+	left->tv_nsec = deadline->tv_nsec - now.tv_nsec;
+	if (left->tv_nsec < 0) {
+		left->tv_sec--;
+		left->tv_nsec += NSEC_PER_SEC;
+	}
+	if (left->tv_sec >= 0 && (left->tv_sec || left->tv_nsec))
+		return true;
+	*left = (struct timespec){0, 0};
+	return false;
+}
+
 /*
  * flock(2) and fcntl(F_SETLKW) know no timeout, and asking again and again would lose the place
  * in the queue each time. So a timer sends a signal to this thread. SIGALRM will not do: it may be

@@ -410,13 +410,10 @@ static bool is_doubtful(const struct scan *s)
 	return s->hidden ? !held : unseen;
 }
 
-SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **list, size_t *count,
-			      size_t *hidden)
+int sync_inspect_file(dev_t dev, ino_t ino, struct sync_owner **list, size_t *count, size_t *hidden)
 {
-	struct scan s = {0};
-	int r = sync_lockfile_identity(l, &s.dev, &s.ino);
-	if (r)
-		return r;
+	struct scan s = {.dev = dev, .ino = ino};
+	int r = 0;
 	for (int tries = 0; !r && tries < 3; tries++) {
 		r = scan_all(&s);
 		if (!is_doubtful(&s))
@@ -434,6 +431,40 @@ SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **lis
 	*count = s.count;
 	*hidden = s.hidden;
 	return 0;
+}
+
+int sync_inspect_permits(const char *path, struct sync_owner **list, size_t *count, size_t *hidden)
+{
+	struct stat st;
+	if (stat(path, &st))
+		return -errno;
+	int r = sync_inspect_file(st.st_dev, st.st_ino, list, count, hidden);
+	if (r)
+		return r;
+	size_t kept = 0;
+	for (size_t i = 0; i < *count; i++) {
+		struct sync_owner *o = &(*list)[i];
+		if (!o->waiting && o->start >= SYNC_SLOTS) {
+			o->start -= SYNC_SLOTS;
+		} else if (!o->start) {
+			o->waiting = true; /* the head of the line, who has that lock, too */
+			o->len = 0;
+		} else {
+			continue;
+		}
+		(*list)[kept++] = *o;
+	}
+	*count = kept;
+	return 0;
+}
+
+SYNC_API int sync_lock_owners(const struct sync_lock *l, struct sync_owner **list, size_t *count,
+			      size_t *hidden)
+{
+	dev_t dev;
+	ino_t ino;
+	int r = sync_lockfile_identity(l, &dev, &ino);
+	return r ? r : sync_inspect_file(dev, ino, list, count, hidden);
 }
 
 /* ---- does this one get in the way of that one? ---- */

@@ -81,7 +81,53 @@ struct sync_lock {
 /* The ops of a scheme, NULL if there is no such; its place in backends.def in *order. */
 const struct sync_lock_ops *sync_lock_ops_find(const char *scheme, size_t len, int *order);
 
+/* ---- semaphores ---- */
+
+struct sync_sem_ops {
+	const char *name;
+	unsigned caps;
+	unsigned max; /* permits */
+	/* Make a handle for REST, the name without its scheme; the front fills in ops and name. */
+	int (*open)(const char *rest, const struct sync_sem_opts *opts, struct sync_sem **out);
+	void (*close)(struct sync_sem *sem);
+	int (*wait)(struct sync_sem *sem, unsigned count, unsigned flags,
+		    const struct timespec *deadline);
+	int (*state)(struct sync_sem *sem, struct sync_sem_state *out);
+	int (*unlink)(struct sync_sem *sem);
+	/* The others may be missing; the front says -EOPNOTSUPP then. */
+	int (*post)(struct sync_sem *sem, unsigned count, unsigned max);
+	int (*wait_zero)(struct sync_sem *sem, const struct timespec *deadline);
+	int (*release)(struct sync_sem *sem);
+	int (*resize)(struct sync_sem *sem, unsigned size);
+	int (*drain)(struct sync_sem *sem, const struct timespec *deadline);
+	int (*repair)(struct sync_sem *sem, unsigned *returned, unsigned *doubtful);
+	size_t (*fds)(const struct sync_sem *sem, const int **fds);
+	const char *(*path)(const struct sync_sem *sem);
+	size_t (*slots)(const struct sync_sem *sem, const unsigned **slots);
+	int (*owners)(const struct sync_sem *sem, struct sync_owner **list, size_t *count,
+		      size_t *hidden);
+	/* For wait_all(), with SYNC_CAP_SET: give back what the last wait took, and no more. */
+	void (*undo)(struct sync_sem *sem);
+	/* The order in which wait_all() takes: <0, 0 the same object, >0. */
+	int (*compare)(const struct sync_sem *a, const struct sync_sem *b);
+};
+
+/* The backend's own struct begins with this one. */
+struct sync_sem {
+	const struct sync_sem_ops *ops;
+	char *name;
+};
+
+/* Is this a legal name of a semaphore or a queue? 0, -EINVAL, -ENAMETOOLONG. */
+MUST_CHECK int sync_name_check(const char *name);
+
+/* DEADLINE as the time left, never negative; false if it has passed. */
+bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);
+
 /* ---- lock files: lockfile.c ---- */
+
+/* Move a close-on-exec descriptor to 10 or above, clear of those that shells use. -errno is passed on. */
+MUST_CHECK int sync_fd_raise(int fd);
 
 /* Open (and make) the file of a path, or look at a borrowed descriptor; sets fd, dev, ino, type. */
 MUST_CHECK int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline);
@@ -93,6 +139,20 @@ MUST_CHECK int sync_lockfile_check(const struct sync_lock *l);
 MUST_CHECK int sync_lockfile_identity(const struct sync_lock *l, dev_t *dev, ino_t *ino);
 /* NFS wants a writable descriptor for an exclusive lock: try to get one. */
 MUST_CHECK int sync_lockfile_make_writable(struct sync_lock *l);
+
+/* ---- who has a file locked: inspect.c ---- */
+
+/* As sync_lock_owners(), of any file. */
+MUST_CHECK int sync_inspect_file(dev_t dev, ino_t ino, struct sync_owner **list, size_t *count,
+				 size_t *hidden);
+
+/*
+ * The same of a file in which byte 0 is the line of waiters and byte SYNC_SLOTS + i says that permit
+ * i has an owner: owners with the permit's number in .start, then waiters.
+ */
+#define SYNC_SLOTS 4096
+MUST_CHECK int sync_inspect_permits(const char *path, struct sync_owner **list, size_t *count,
+				    size_t *hidden);
 
 /* ---- /proc: proc.c ---- */
 

@@ -225,6 +225,176 @@ int sync_lock_owners(const struct sync_lock *lock, struct sync_owner **list, siz
 bool sync_lock_conflicts(const struct sync_lock *lock, enum sync_mode mode,
 			 const struct sync_owner *a);
 
+/* ---- semaphores ------------------------------------------------------
+ *
+ * A name is [SCHEME:]NAME; a bare name means sysv:. NAME is 1 to 200 letters,
+ * digits, dots, dashes, underscores, and does not begin with a dash or a dot.
+ *
+ *   sysv:NAME  sysv:0xKEY  sysv:id=N   a System V semaphore: ours by name, or anybody's
+ *   posix:/NAME                        what sem_open(3) of glibc sees
+ *   pool:NAME  pool:/PATH              permits that belong to descriptors
+ *
+ *                              sysv:           posix:          pool:
+ *   an owned permit belongs    the process     the handle, by  the open file
+ *   to                                         a ledger        description
+ *   inherited by fork          no              see below       yes
+ *   survives exec              yes             see below       while it is open
+ *   owner is killed            back at once    back with the   back at once
+ *                                              next waiter
+ *   permits without an owner   yes             yes             no
+ *   order                      first come,     the kernel's,   first come,
+ *                              first served    ours in line    first served
+ *   several at once            may starve      no              cannot starve
+ *   most                       32767           2147483647      4096
+ *
+ * An owned posix: permit is written down in a ledger, whose descriptor children inherit: while any of
+ * them has it the permit counts as in use. Whoever took it must give it back by sync_sem_release(); if
+ * all are gone and nobody did, the next waiter does, or sync_sem_repair().
+ */
+
+struct sync_sem;
+
+/* Bits of sync_sem_opts.flags. */
+enum {
+	SYNC_SEM_CREATE = 1 << 0, /* make it if it is missing */
+	SYNC_SEM_BY_FD = 1 << 1,  /* pool: permits are taken for the descriptor opts.fd */
+};
+
+struct sync_sem_opts {
+	unsigned flags;
+	unsigned initial;      /* permits of one that has to be made */
+	mode_t mode;           /* of one that has to be made, exactly; 0 means 0600 */
+	int fd;                /* with SYNC_SEM_BY_FD: open on the pool for reading and writing */
+	const char *directory; /* where pool:NAME lives; NULL: only pool:/PATH can be opened */
+	const char *label;     /* who takes permits, for people who look; NULL for nothing */
+};
+
+/* Bits of sync_sem_caps(), besides SYNC_CAP_INHERIT: children with the descriptor own it too. */
+enum {
+	SYNC_CAP_OWN = 1 << 8,     /* SYNC_SEM_OWNED: permits come back whatever kills the owner */
+	SYNC_CAP_EXEC = 1 << 9,    /* and stay with a program that is exec'd, till it ends */
+	SYNC_CAP_SHARE = 1 << 10,  /* permits without an owner can be taken, and be posted */
+	SYNC_CAP_COUNT = 1 << 11,  /* several permits at once */
+	SYNC_CAP_FAIR = 1 << 12,   /* and a wait for several cannot starve */
+	SYNC_CAP_ZERO = 1 << 13,   /* sync_sem_wait_zero() */
+	SYNC_CAP_RESIZE = 1 << 14, /* sync_sem_resize(), sync_sem_drain() */
+	SYNC_CAP_SET = 1 << 15,    /* sync_sem_wait_all() with others of its kind */
+};
+
+/* The most permits that a semaphore of this scheme can have; 0 for an unknown scheme. */
+unsigned sync_sem_max(const char *scheme);
+
+/* What a semaphore of that name can do: SYNC_CAP_ bits. Whether there is one is not asked. */
+unsigned sync_sem_caps_of(const char *name);
+
+/*
+ * Open the semaphore NAME, or make it: nobody ever sees one half made, and whoever makes it may be
+ * killed at any moment. OPTS is not kept.
+ * -ENOENT missing; -ENXIO and cannot be made (sysv:id=N); -EINVAL not a legal name; -ENAMETOOLONG; -EEXIST the key belongs to another
+ * object (a collision); -EUCLEAN the object is damaged, or another libc's; -ERANGE more permits
+ * than there can be; -ENOTDIR a pool by name, and no opts.directory; -ENOSPC SEMMNI, or the file
+ * system; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
+ * open, is open on another file; or what the kernel says. sync-backends(7), SEMAPHORES.
+ */
+int sync_sem_open(const char *name, const struct sync_sem_opts *opts, struct sync_sem **out);
+
+/* Give up the handle: owned permits that belong to its descriptor go back. NULL is fine. */
+void sync_sem_close(struct sync_sem *sem);
+
+/* Bits of the FLAGS of a wait. */
+enum {
+	SYNC_SEM_OWNED = 1 << 0, /* they come back when the owner ends; pool: always */
+	SYNC_SEM_EXEC = 1 << 1,  /* the caller will exec or exit now: threads may be left to that */
+};
+
+/*
+ * Take COUNT permits, all or none. A waiter keeps its place in the queue until the deadline.
+ * 0, -ETIMEDOUT, -EINTR, -EIDRM it was removed; -EINVAL COUNT is 0; -E2BIG more than the pool
+ * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited;
+ * -ENOSPC no room for one more owner; -ERANGE more than 32767 owned by one process (sysv); -EACCES it
+ * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY as a lock.
+ * sync-backends(7), SEMAPHORES.
+ */
+int sync_sem_wait(struct sync_sem *sem, unsigned count, unsigned flags,
+		  const struct timespec *deadline);
+
+/* One of several semaphores to take from together. */
+struct sync_sem_want {
+	struct sync_sem *sem;
+	unsigned count;
+};
+
+/*
+ * Take from all N or from none. WANTS is sorted by device and inode, so that callers who overlap
+ * cannot deadlock; the same semaphore twice asks for the sum, and the first handle has it. On failure *failed, if not NULL, is
+ * the one that could not be had. Returns as sync_sem_wait(); -EOPNOTSUPP without SYNC_CAP_SET.
+ */
+int sync_sem_wait_all(struct sync_sem_want *wants, size_t n, unsigned flags,
+		      const struct timespec *deadline, struct sync_sem **failed);
+
+/* Wait until no permit is left, and take nothing. -ETIMEDOUT, -EINTR, -EIDRM, -EOPNOTSUPP. */
+int sync_sem_wait_zero(struct sync_sem *sem, const struct timespec *deadline);
+
+/*
+ * Add COUNT permits that nobody owned. MAX, if not 0: -EAGAIN and nothing added if there would be
+ * more than MAX then. -EOVERFLOW more than there can be; -EIDRM; -EINVAL; -EOPNOTSUPP a pool.
+ */
+int sync_sem_post(struct sync_sem *sem, unsigned count, unsigned max);
+
+/*
+ * Give back all that was taken as owned through this handle (with SYNC_SEM_BY_FD: all that the
+ * descriptor owns), whoever inherited it. Harmless when nothing was.
+ */
+int sync_sem_release(struct sync_sem *sem);
+
+/* A picture of the past: never decide by it who may go. */
+struct sync_sem_state {
+	unsigned value;    /* permits free */
+	unsigned capacity; /* of how many: a pool's size, what sysv: was made with; 0: not known */
+	unsigned waiters;
+	pid_t last; /* who took or gave last (sysv); 0: not known */
+};
+int sync_sem_state(struct sync_sem *sem, struct sync_sem_state *out);
+
+/* Give the pool SIZE permits. Those beyond are not given out again. 0 closes it. */
+int sync_sem_resize(struct sync_sem *sem, unsigned size);
+
+/* Close the pool, then wait until all permits are back. It stays closed. Returns as a wait. */
+int sync_sem_drain(struct sync_sem *sem, const struct timespec *deadline);
+
+/*
+ * Give back what owners who are gone did not. *returned permits were; of *doubtful it cannot be
+ * known whether they had been taken, or given back already: their owners died between two
+ * instructions. Either may be NULL. -EOPNOTSUPP where the kernel does it.
+ */
+int sync_sem_repair(struct sync_sem *sem, unsigned *returned, unsigned *doubtful);
+
+/* Remove the name (sysv: the semaphore, and waiters get -EIDRM). */
+int sync_sem_unlink(struct sync_sem *sem);
+
+/*
+ * The descriptors, owned by the handle, that a program must inherit to own the permits, or hold up the
+ * ledger's entry; returns how many. They are close-on-exec, and numbered 10 or above.
+ */
+size_t sync_sem_fds(const struct sync_sem *sem, const int **fds);
+
+/* The name as it was given, owned by the handle. May be called from any thread. */
+const char *sync_sem_name(const struct sync_sem *sem);
+/* The pool's file, owned by the handle; NULL without one. */
+const char *sync_sem_path(const struct sync_sem *sem);
+/* What it can do: SYNC_CAP_ bits. */
+unsigned sync_sem_caps(const struct sync_sem *sem);
+/* The numbers of the pool's permits taken through this handle, ascending; returns how many. */
+size_t sync_sem_slots(const struct sync_sem *sem, const unsigned **slots);
+
+/*
+ * List who has permits and who waits, as sync_lock_owners() does; a permit's number is in .start.
+ * It never changes the handle, so another thread may call it during a wait. -EOPNOTSUPP where
+ * nobody can know.
+ */
+int sync_sem_owners(const struct sync_sem *sem, struct sync_owner **list, size_t *count,
+		    size_t *hidden);
+
 #ifdef __cplusplus
 }
 #endif

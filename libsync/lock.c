@@ -11,12 +11,10 @@
 
 #define LOCK_BACKEND(name) extern const struct sync_lock_ops sync_lock_##name;
 #include "backends.def"
-#undef LOCK_BACKEND
 
 static const struct sync_lock_ops *const lock_backends[] = {
 #define LOCK_BACKEND(name) &sync_lock_##name,
 #include "backends.def"
-#undef LOCK_BACKEND
 };
 #define LOCK_BACKENDS (sizeof(lock_backends) / sizeof(lock_backends[0]))
 

@@ -112,9 +112,9 @@ static int find_or_make(struct sync_lock *l, const struct timespec *deadline)
 	}
 }
 
-static int raise_fd(int fd)
+int sync_fd_raise(int fd)
 {
-	if (fd >= FIRST_HELD_FD)
+	if (fd < 0 || fd >= FIRST_HELD_FD)
 		return fd;
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HELD_FD);
 	/* EINVAL: the limit on open files leaves no such number. */
@@ -142,7 +142,7 @@ int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline)
 		int fd = find_or_make(l, deadline);
 		if (fd < 0)
 			return fd;
-		fd = raise_fd(fd);
+		fd = sync_fd_raise(fd);
 		if (fd < 0)
 			return fd;
 		l->fd = fd;
@@ -200,7 +200,7 @@ int sync_lockfile_make_writable(struct sync_lock *l)
 	int fd = open_in_time(l, O_RDWR, SYNC_NOW);
 	if (fd < 0)
 		return fd;
-	fd = raise_fd(fd);
+	fd = sync_fd_raise(fd);
 	if (fd < 0)
 		return fd;
 	struct stat st;

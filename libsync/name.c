@@ -47,6 +47,25 @@ static int parse_range(const char *s, size_t len, struct sync_range *out)
 	return 0;
 }
 
+/*
+ * The one rule for names that are not paths. What it leaves out would mean something to a shell, to
+ * a terminal, to an option parser, or as "." and "..".
+ */
+int sync_name_check(const char *name)
+{
+	size_t len = 0;
+	for (; name[len]; len++) {
+		char c = name[len];
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || c == '_';
+		if (!plain && (!len || (c != '.' && c != '-')))
+			return -EINVAL;
+	}
+	if (!len)
+		return -EINVAL;
+	return len > 200 ? -ENAMETOOLONG : 0;
+}
+
 int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,
 		    struct sync_name *out)
 {

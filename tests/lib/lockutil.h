@@ -39,7 +39,6 @@
 static const char *const backends[] = {
 #define LOCK_BACKEND(name) #name,
 #include "backends.def"
-#undef LOCK_BACKEND
 };
 
 static const char *scheme; /* the backend under test */

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ledger of debts, for permits that the kernel does not give back when their owner is killed.
+ *
+ * Beside the semaphore lies a file with 1024 slots. Each debt has one, and its debtor has locked
+ * the byte 4096+i with fcntl(F_OFD_SETLK) on a descriptor that its children inherit. Whoever gets
+ * the lock of a slot that is in use knows by that: debtor and heirs are gone; and settles.
+ *
+ *   state     if its lock can be had, then
+ *   FREE      nothing is owed
+ *   CLAIMED   nothing has been taken yet: it becomes FREE
+ *   TAKING    the permit was or was not taken: in doubt
+ *   HOLDING   the permit is given back
+ *   GIVING    it was or was not given back: in doubt
+ *
+ * In doubt nothing is given back: one permit too few is better than one too many. The slot stays
+ * as it is until sync_escrow_settle() is told to clear it.
+ * Byte 0 is the queue of those who wait; byte 1 is held while the file's name is removed.
+ */
+#ifndef LIBSYNC_ESCROW_H
+#define LIBSYNC_ESCROW_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "guard.h"
+#include "internal.h"
+
+#define SYNC_DEBTS 1024
+
+enum { SYNC_DEBT_FREE, SYNC_DEBT_CLAIMED, SYNC_DEBT_TAKING, SYNC_DEBT_HOLDING, SYNC_DEBT_GIVING };
+
+struct sync_debt {
+	_Atomic uint32_t state;
+	_Atomic uint32_t count; /* permits */
+	_Atomic uint32_t pid;   /* for people who look; it proves nothing */
+	uint32_t unused;
+};
+
+struct sync_ledger {
+	char magic[8];
+	uint64_t dev, ino;        /* of the semaphore: another one of its name has another ledger */
+	_Atomic uint32_t news;    /* futex: counts claims */
+	_Atomic uint32_t removed; /* the semaphore has no name any more */
+	uint32_t unused[8];
+	struct sync_debt debt[SYNC_DEBTS];
+};
+_Static_assert(sizeof(struct sync_ledger) == 64 + 16 * SYNC_DEBTS, "a file format");
+
+/* The thing that permits are taken from. Only sets and compares; wake() may make system calls. */
+struct sync_escrow_ops {
+	int (*take)(void *arg); /* one; -EAGAIN there is none */
+	int (*give)(void *arg, unsigned count);
+	void (*wake)(void *arg);
+};
+
+struct sync_escrow {
+	/* Set by the user before open(). */
+	const struct sync_escrow_ops *ops;
+	void *arg;
+	const char *path;      /* the ledger's */
+	const char *of_path;   /* the semaphore's */
+	struct sync_map *maps; /* all that has to be guarded; leads to map */
+	/* Ours. */
+	int fd; /* the debts of this handle belong to it; -1: not open */
+	struct stat file;
+	struct sync_map map;
+	uint64_t mine[SYNC_DEBTS / 64];
+};
+
+static inline struct sync_ledger *sync_escrow_ledger(const struct sync_escrow *e)
+{
+	return e->map.addr;
+}
+
+/*
+ * Open the ledger of the semaphore OF, or with CREATE make it; that of an earlier semaphore of this
+ * name is removed then. -ENOENT; -EIDRM this semaphore itself is not the one of that name any more;
+ * -EUCLEAN; -EPERM others could have written in it who cannot write to the semaphore; or what the
+ * kernel says.
+ */
+MUST_CHECK int sync_escrow_open(struct sync_escrow *e, const struct stat *of, bool create);
+/* Debts stay written down; if nobody has inherited the descriptor, the next waiter settles them. */
+void sync_escrow_close(struct sync_escrow *e);
+/* The semaphore's name is gone: tell who waits, and remove the ledger's. */
+void sync_escrow_remove(struct sync_escrow *e);
+
+/* What follows is called under the guard of e->maps. */
+
+/* Take one permit and owe it. As take(); -ENOSPC no slot is free. */
+MUST_CHECK int sync_escrow_take(struct sync_escrow *e);
+/* Give back all that is owed through this handle, whoever inherited it. */
+MUST_CHECK int sync_escrow_give(struct sync_escrow *e);
+
+/*
+ * Another open file description of the ledger, to lock the slots of others with, and the queue:
+ * locks of one description never conflict, and children of ours must not inherit these.
+ * -ESTALE its name leads elsewhere.
+ */
+MUST_CHECK int sync_escrow_peer_open(const struct sync_escrow *e);
+void sync_escrow_peer_close(int peer);
+/* Wait for the head of the queue, which PEER keeps. -EINTR. */
+MUST_CHECK int sync_escrow_queue(int peer);
+
+struct sync_settled {
+	unsigned returned, doubtful; /* permits */
+};
+/* Settle what debtors who are gone have left; CLEAR what is in doubt. */
+MUST_CHECK int sync_escrow_settle(struct sync_escrow *e, int peer, bool clear,
+				  struct sync_settled *sum);
+/* Slot I alone. -EAGAIN its debtor, or an heir, is there. */
+MUST_CHECK int sync_escrow_settle_one(struct sync_escrow *e, int peer, unsigned i, bool clear,
+				      struct sync_settled *sum);
+/* The same when the lock has to be waited for, in two steps. -EINTR. */
+MUST_CHECK int sync_escrow_await(int peer, unsigned i);
+void sync_escrow_settle_awaited(struct sync_escrow *e, int peer, unsigned i, atomic_bool *done);
+
+/* ---- threads that settle while a wait lasts: escrow_watch.c ---- */
+
+struct sync_watch;
+
+/*
+ * Watch all debts, also those to come, through PEER. What goes wrong (-EIDRM: the semaphore was
+ * removed) interrupts the caller's system calls by ALARM, until it stops the watch.
+ */
+MUST_CHECK int sync_watch_start(struct sync_escrow *e, int peer, const struct sync_alarm *alarm,
+				struct sync_watch **out);
+/* No thread is left when this returns. 0, or what went wrong. */
+int sync_watch_stop(struct sync_watch *w);
+
+#endif
