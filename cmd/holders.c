@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Naming processes to people. What is shown is a picture of the past and decides nothing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -106,6 +107,65 @@ bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum
 		snprintf(buf, size, "held by %s", one);
 	free(list);
 	return true;
+}
+
+/*
+ * Of a semaphore that can name its holders: the oldest, and how many others took permits. If a
+ * semwait stands above the job (SUPERVISED), its heir is the one to name.
+ */
+static const struct sync_owner *oldest(const struct sync_owner *list, size_t count, bool supervised,
+				       size_t *others)
+{
+	const struct sync_owner *best = NULL;
+	size_t askers = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].waiting || !list[i].pid)
+			continue;
+		askers += !list[i].inherited;
+		if (list[i].inherited ? supervised && (!best || !best->inherited) : !best)
+			best = &list[i];
+	}
+	*others = askers ? askers - 1 : 0;
+	return best;
+}
+
+bool holders_describe_sem(char *buf, size_t size, struct sync_sem *sem, unsigned count)
+{
+	struct sync_sem_state state;
+	struct sync_owner *list;
+	size_t n;
+	size_t others;
+	size_t hidden;
+	int r = sync_sem_state(sem, &state);
+	if (r) {
+		snprintf(buf, size, "%s", r == -EIDRM ? "removed" : strerror(-r));
+		return true;
+	}
+	bool closed = sync_sem_caps(sem) & SYNC_CAP_RESIZE && !state.capacity;
+	size_t used = (size_t)snprintf(buf, size, "%s%u", closed ? "closed, " : "", state.value);
+	/* Permits that were posted count beyond what sysv: was made with. */
+	if (state.capacity >= state.value && state.capacity && used < size)
+		used += (size_t)snprintf(buf + used, size - used, " of %u", state.capacity);
+	if (used < size)
+		used += (size_t)snprintf(buf + used, size - used, " permits free");
+	if (state.waiters && used < size)
+		used += (size_t)snprintf(buf + used, size - used, ", %u waiting", state.waiters);
+	if (state.last && used < size)
+		used += (size_t)snprintf(buf + used, size - used, ", last used by pid %d",
+					 (int)state.last);
+	if (sync_sem_owners(sem, &list, &n, &hidden))
+		return state.value < count;
+	const struct sync_owner *best =
+		oldest(list, n, !(sync_sem_caps(sem) & SYNC_CAP_EXEC), &others);
+	if (best && used < size) {
+		char one[256];
+		describe_one(one, sizeof(one), best);
+		used += (size_t)snprintf(buf + used, size - used, "; held by %s", one);
+	}
+	if (best && others && used < size)
+		snprintf(buf + used, size - used, ", and %zu more", others);
+	free(list);
+	return state.value < count;
 }
 
 /* ---- the table ---- */

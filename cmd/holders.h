@@ -11,6 +11,12 @@
  */
 bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode);
 
+/*
+ * The same for a semaphore from which COUNT permits are wanted: how many are free of how many, and who
+ * has them where that can be known. True unless enough are free by now.
+ */
+bool holders_describe_sem(char *buf, size_t size, struct sync_sem *sem, unsigned count);
+
 /* Print all holders and waiters of the lock's file; 0 or -errno. */
 int holders_print(const struct sync_lock *lock, bool json);
 

@@ -41,6 +41,46 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	sempost | sempost\ *)
+		options=(
+			'--count=any' '-c=any'
+			'--max=any'
+			'--init=any' '-i=any'
+			'--mode=any' '-m=any'
+			'--resize=any'
+			'--drain'
+			'--fd=any'
+			'--repair'
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	semwait | semwait\ *)
+		options=(
+			'--count=any' '-c=any'
+			'--and=any' '-a=any'
+			'--zero' '-z'
+			'--init=any' '-i=any'
+			'--mode=any' '-m=any'
+			'--fd=any'
+			'--value'
+			'--path'
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	*) options=() ;;
 	esac
 }
@@ -48,14 +88,17 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word lockrun' ;;
+	'syncbox 1') kind='word lockrun sempost semwait' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
+	'sempost 1') kind='any' ;;
+	'semwait 1') kind='any' ;;
+	'semwait 2') kind='command' ;;
 	*) kind=any ;;
 	esac
 }
 
-complete -F _syncbox syncbox lockrun
+complete -F _syncbox syncbox lockrun sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -8,6 +8,10 @@ function __syncbox_options -a applet
 		printf '%s\n' list install= dump-options help usage V/version
 	case lockrun
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case sempost
+		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case semwait
+		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	end
 end
 
@@ -19,6 +23,12 @@ function __syncbox_operand -a context number
 	case 'lockrun 1'
 		echo file
 	case 'lockrun 2'
+		echo command
+	case 'sempost 1'
+		echo any
+	case 'semwait 1'
+		echo any
+	case 'semwait 2'
 		echo command
 	case '*'
 		echo any
@@ -55,8 +65,42 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s v -l verbose -d 'Say
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l usage -d 'Show a short usage message'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s V -l version -d 'Show the version'
-complete -c syncbox -c lockrun -n 'not __syncbox_wants file' -f
-complete -c syncbox -c lockrun -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a sempost -d 'give permits to a semaphore'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s c -l count -x -d 'Give K permits instead of 1'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l max -x -d 'Give none if there would be more than N then'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s i -l init -x -d 'If SEM is missing, make it with N permits first'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s m -l mode -x -d 'Mode of one that has to be made, in octal, instead of 600'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l resize -x -d 'Let the pool have N permits; 0 closes it'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l drain -d 'Close the pool, and wait until all permits are back'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l fd -x -d 'Give back what our caller\'s descriptor N has of the pool'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l repair -d 'Give back what owners who were killed had taken'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l usage -d 'Show a short usage message'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a semwait -d 'take permits of a semaphore, and run a command with them'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s c -l count -x -d 'Take K permits, all or none, instead of 1'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s a -l and -x -d 'Take from this pool too, K of them as SEM*K; may be repeated'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s z -l zero -d 'Wait until no permit is left, and take none'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s i -l init -x -d 'If SEM is missing, make it with N permits'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s m -l mode -x -d 'Mode of one that has to be made, in octal, instead of 600'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l fd -x -d 'Take a pool\'s permits for our caller\'s descriptor N'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l value -d 'Print how many permits are free, and take none'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l path -d 'Print the pool\'s file, and take none'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
+complete -c syncbox -c lockrun -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c lockrun -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the applet whose options can come here, the context, what the operand to
 # come is; and, when COMMAND has begun, its words up to here.

@@ -114,7 +114,7 @@ done
 check "applets.def is sorted" sh -c "echo '$applets' | LC_ALL=C sort -c"
 
 missing=''
-for f in $sources tests/*.sh tests/*.t tests/*/*.[ch] tests/storm/run tests/bench/run man/*.scd \
+for f in $sources tests/*.sh tests/*.t tests/*/*.[ch] tests/storm/run* tests/bench/run* man/*.scd \
 	cmd/*.def libsync/*.def Makefile config.mk completions/*.sh build-aux/* .ci/run; do
 	[ -f "$f" ] || continue
 	head -n 5 "$f" | grep -q 'SPDX-License-Identifier: MIT' || missing="$missing $f"
@@ -127,7 +127,7 @@ for f in $sources tests/*/*.[ch]; do
 	[ -f "$f" ] || continue
 	sed -n '2,3p' "$f" | grep -qE '^(/\*| \*) ?[A-Za-z0-9]|^/\*$' || silent="$silent $f"
 done
-for f in tests/*.sh tests/*.t tests/storm/run tests/bench/run completions/*.sh build-aux/*; do
+for f in tests/*.sh tests/*.t tests/storm/run* tests/bench/run* completions/*.sh build-aux/*; do
 	[ -f "$f" ] || continue
 	sed -n '2,4p' "$f" | grep -v SPDX | grep -qE '^# ?[A-Za-z0-9]' || silent="$silent $f"
 done

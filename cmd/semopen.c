@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a semaphore; and errno with the circumstances, turned into advice. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "say.h"
+#include "semopen.h"
+
+/*
+ * Where pools live that are named without a path. It must be the same for a login shell and a cron job,
+ * so no variable of a session decides; and it must outlive the session, whose end takes $XDG_RUNTIME_DIR
+ * and, by logind's RemoveIPC, the user's files in /dev/shm.
+ */
+static const char *pool_directory(bool make)
+{
+	static char path[64];
+	const char *given = secure_getenv("SYNC_DIR");
+	uid_t uid = geteuid();
+	if (given && *given)
+		return given;
+	if (uid == 0)
+		snprintf(path, sizeof(path), "/run/sync");
+	else
+		snprintf(path, sizeof(path), "/var/tmp/sync-%u", (unsigned)uid);
+	if (make)
+		mkdir(path, uid == 0 ? 0755 : 0700);
+	/* Anybody may have made it in /var/tmp. */
+	struct stat st;
+	if (lstat(path, &st) && !make)
+		return path; /* so there are no pools */
+	if (lstat(path, &st))
+		die(EXIT_NO_CREATE, "cannot create the directory of pools %s: %s: set SYNC_DIR",
+		    quote(path), strerror(errno));
+	if (!S_ISDIR(st.st_mode) || st.st_uid != uid || st.st_mode & 022)
+		die(EXIT_DENIED,
+		    "%s is not a directory that only you can write to: remove it, or set "
+		    "SYNC_DIR to one",
+		    quote(path));
+	return path;
+}
+
+/* What errno alone does not say; NULL where strerror() is enough. */
+static const char *reason(int err)
+{
+	switch (-err) {
+	case EINVAL:
+		return "not a semaphore's name: expected letters, digits, '.', '-', '_', or "
+		       "sysv:0xKEY, sysv:id=N, posix:/NAME, pool:/PATH";
+	case ENAMETOOLONG:
+		return "the name is too long";
+	case EEXIST:
+		return "its key belongs to another semaphore, by chance or because another program "
+		       "uses it: take another name";
+	case EUCLEAN:
+		return "the file is damaged, or no such semaphore (another libc's, perhaps): "
+		       "see syncbox(1)";
+	case ENODEV:
+		return "there is no /dev/shm: mount it, or use pool:/PATH";
+	case ENOSPC:
+		return "a limit is reached: the fourth number of kernel.sem (SEMMNI, see ipcs -s), "
+		       "or space in /dev/shm";
+	case EMFILE:
+		return "too many open files: raise ulimit -n";
+	case ENFILE:
+		return "the system has too many open files: raise fs.file-max";
+	case ENOMEM:
+		return "no memory, or too many threads: see ulimit -u";
+	case EAGAIN:
+		return "no timer could be had for the timeout: raise ulimit -i (pending signals)";
+	case EBUSY:
+		return "every real-time signal has a handler, so none is left for the timeout";
+	case EXDEV:
+		return "the FIFOs of those who wait, FILE.wake beside it, are not here: do that "
+		       "where they are, or share the directory";
+	case ENXIO:
+		return "no such semaphore, and a number cannot be chosen: name it, or give a key";
+	case ENOSYS:
+		return "this kernel has no System V semaphores: use posix: or pool:";
+	default:
+		return NULL;
+	}
+}
+
+static int status(int err)
+{
+	switch (-err) {
+	case EINVAL:
+	case ENAMETOOLONG:
+	case ERANGE:
+		return EXIT_BAD_USAGE;
+	case EEXIST:
+	case EUCLEAN:
+	case EXDEV:
+		return EXIT_BAD_DATA;
+	case ENODEV:
+	case ENOSPC:
+	case ENOSYS:
+	case EAGAIN:
+		return EXIT_SYSTEM;
+	default:
+		return exit_status_of(err);
+	}
+}
+
+__attribute__((noreturn)) static void fail_open(const char *name, const struct sync_sem_opts *opts,
+						int err)
+{
+	const char *why = reason(err);
+	switch (-err) {
+	case ENOENT:
+		if (opts->flags & SYNC_SEM_CREATE)
+			die(EXIT_NO_CREATE,
+			    "cannot create %s: its directory does not exist: make "
+			    "that first",
+			    quote(name));
+		die(EXIT_NO_OBJECT, "no semaphore %s: -i N makes it, with N permits", quote(name));
+	case ERANGE:
+		die(EXIT_BAD_USAGE, "cannot create %s: %u permits are more than it can have",
+		    quote(name), opts->initial);
+	case EOPNOTSUPP:
+		die(EXIT_BAD_USAGE,
+		    "%s: a descriptor cannot own permits of this kind of semaphore: use pool:",
+		    quote(name));
+	case EBADF:
+		die(EXIT_NO_OBJECT,
+		    "descriptor %d is not open: open it first, as in exec %d<>\"$(semwait --path "
+		    "pool:NAME)\"",
+		    opts->fd, opts->fd);
+	case EBADFD:
+		die(EXIT_BAD_DATA,
+		    "descriptor %d is not open for reading and writing, as by exec %d<>FILE",
+		    opts->fd, opts->fd);
+	case ESTALE:
+		die(EXIT_BAD_DATA,
+		    "descriptor %d is not open on %s, or that was removed: open it again, as in "
+		    "exec %d<>\"$(semwait --path pool:NAME)\"",
+		    opts->fd, quote(name), opts->fd);
+	default:
+		die(status(err), "cannot open %s: %s", quote(name), why ? why : strerror(-err));
+	}
+}
+
+struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts)
+{
+	struct sync_sem *sem;
+	int r = sync_sem_open(name, opts, &sem);
+	if (r == -ENOTDIR && !opts->directory) {
+		opts->directory = pool_directory(opts->flags & SYNC_SEM_CREATE);
+		r = sync_sem_open(name, opts, &sem);
+	}
+	if (r)
+		fail_open(name, opts, r);
+	return sem;
+}
+
+int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
+{
+	const char *name = quote(sync_sem_name(sem));
+	const char *why = reason(err);
+	struct sync_sem_state now;
+	switch (-err) {
+	case E2BIG:
+		if (sync_sem_caps(sem) & SYNC_CAP_RESIZE && !sync_sem_state(sem, &now))
+			warn("cannot take %u permits of %s: it has %u: ask for fewer, or sempost "
+			     "--resize",
+			     count, name, now.capacity);
+		else
+			warn("cannot take %u permits of %s: that is more than it can ever have",
+			     count, name);
+		return EXIT_BAD_USAGE;
+	case EOPNOTSUPP:
+		warn("cannot %s %s: this kind of semaphore does not do that: see "
+		     "sync-backends(7)",
+		     what, name);
+		return EXIT_BAD_USAGE;
+	case EIDRM:
+		warn("%s was removed", name);
+		return EXIT_GONE;
+	case ERANGE:
+		warn("cannot %s %s: the kernel cannot note more than 32767 permits to be given "
+		     "back",
+		     what, name);
+		return EXIT_SYSTEM;
+	case EOVERFLOW:
+		warn("cannot %s %s: it would hold more permits than it can", what, name);
+		return EXIT_SYSTEM;
+	default:
+		warn("cannot %s %s: %s", what, name, why ? why : strerror(-err));
+		return status(err);
+	}
+}

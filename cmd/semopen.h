@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What semwait and sempost share: opening a semaphore, and saying why something could not be done. */
+#ifndef CMD_SEMOPEN_H
+#define CMD_SEMOPEN_H
+
+#include "libsync.h"
+
+/* Open NAME, pools by name in the directory of their user; or say why not, and exit. */
+struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts);
+
+/*
+ * Say why this could not be done: WHAT is "take from", "post to". COUNT is how many permits were
+ * asked for, or 0. Returns the exit status.
+ */
+int semfail(const char *what, struct sync_sem *sem, unsigned count, int err);
+
+#endif

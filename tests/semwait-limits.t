@@ -1,0 +1,200 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# semwait where things are short, closed, blocked, damaged or killed; and posix: semaphores from the shell.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+K=$(printf 0x5c%06x $$)
+S=sysv:$K
+P=pool:./p
+X=posix:/t$$
+shm=/dev/shm/sem.t$$
+trap 'ipcrm -S $K 2>/dev/null; rm -f "/dev/shm/sem.t$$" "/dev/shm/dbt.t$$"; cleanup' EXIT
+value_is() { [ "$(semwait --value "$1")" = "$2" ]; }
+in_line() { semwait -n "$1" true 2>&1 | grep -q ", $2 waiting"; }
+
+# --- closed descriptors, ignored signals ---
+
+cat >list <<'PERL'
+# Which of 0 to 2 are open, and which of 3 to 9 are there. Answers in a file: there may be no stdout.
+my @open = grep { defined readlink "/proc/self/fd/$_" } 0 .. 9;
+open my $out, '>', 'fds' or die;
+print $out "@open\n";
+PERL
+cat >ignoring <<'PERL'
+$SIG{CHLD} = $SIG{PIPE} = $SIG{ALRM} = 'IGNORE';
+exec @ARGV;
+PERL
+cat >closing <<'SH'
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+exec semwait -i 1 "$1" perl list
+SH
+kinds="$S $P"
+if semwait -i 1 -n "$X" 2>/dev/null && sempost "$X"; then
+	kinds="$kinds $X"
+else
+	skip "posix: semaphores" "they cannot be had here: $(semwait -i 1 -n "$X" 2>&1)"
+fi
+for sem in $kinds; do
+	for closed in '' '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
+		rm -f fds
+		status_is 0 "${sem%%:*}, closed '$closed': the command runs" sh -c "sh closing $sem $closed"
+		check "with 0 to 2 open, and nothing of ours from 3 to 9" test "$(cat fds)" = "0 1 2"
+	done
+	check "${sem%%:*}: COMMAND sees SIGCHLD and SIGPIPE ignored as we did" \
+		test "$(perl ignoring semwait $sem grep SigIgn /proc/self/status)" = "$(perl ignoring grep SigIgn /proc/self/status)"
+	check "${sem%%:*}: and its mask" \
+		test "$(semwait $sem grep SigBlk /proc/self/status)" = "$(grep SigBlk /proc/self/status)"
+	status_is 7 "${sem%%:*}: its status is right then" perl ignoring semwait $sem sh -c 'exit 7'
+	status_is 74 "${sem%%:*}: 74: a value that cannot be written" sh -c "semwait --value $sem >/dev/full"
+	check "${sem%%:*}: the permit is back" value_is $sem 1
+done
+status_is 74 "74: --path that cannot be written" sh -c "semwait --path $P >/dev/full"
+
+# --- limits ---
+
+for n in 4 5 6 7 8 9 10; do
+	status_is 71 "71: $n descriptors are too few for a pool" prlimit --nofile=$n semwait -n $P true
+	says "semwait: cannot *: *ulimit -n*" "and the limit is named"
+done
+status_is 0 "16 descriptors suffice" prlimit --nofile=16 semwait -n $P true
+status_is 0 "a semaphore of System V needs none" prlimit --nofile=4 semwait -n $S true
+semwait -i 40 pool:./many true
+check "20 permits can be had with 16 descriptors" \
+	test "$(prlimit --nofile=16: semwait -n -c 20 pool:./many sh -c 'ulimit -n 99; exec semwait --value pool:./many')" = 20
+check "and no permit is lost" value_is pool:./many 40
+ipcrm -S "$K"
+status_is 0 "a million permits cannot be, 32767 can" semwait -i 32767 -c 32767 $S true
+check "they come back" value_is $S 32767
+status_is 71 "71: one more" sempost $S
+check "is not given" value_is $S 32767
+
+ns="unshare -i"
+[ "$(id -u)" -eq 0 ] || ns="unshare -Uri"
+if $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem' 2>/dev/null; then
+	status_is 71 "71: no more sets of System V" $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem; semwait -i 1 one && semwait -i 1 two'
+	says "semwait: cannot open 'two': *SEMMNI*" "the limit is named"
+	status_is 71 "71: nor any at all" $ns sh -c 'echo 250 32000 32 0 >/proc/sys/kernel/sem; semwait -i 1 one'
+else
+	skip "71: no more sets of System V" "no IPC namespace whose limit could be set"
+fi
+ns="unshare -m"
+[ "$(id -u)" -eq 0 ] || ns="unshare -Urm"
+if $ns sh -c 'mount -t tmpfs none /mnt' 2>/dev/null; then
+	mkdir fs
+	status_is 71 "71: no space for a pool" $ns sh -c 'mount -t tmpfs -o nr_inodes=1 none fs && semwait -i 1 pool:./fs/p true'
+	says "*space*" "it says so"
+	status_is 73 "73: a pool on a read-only file system" $ns sh -c 'mount -t tmpfs -o ro none fs && semwait -i 1 pool:./fs/p true'
+	if [ -z "${SANITIZE-}" ]; then
+		ns_p="$ns --pid --fork"
+		status_is 0 "without /proc: a pool can be made and used" $ns_p sh -c 'mount -t tmpfs none /proc && semwait -n -i 1 pool:./noproc true'
+		check "and nothing half-made is left" test "$(echo noproc*)" = 'noproc noproc.wake'
+		status_is 0 "without /proc: a semaphore of System V" $ns_p sh -c "mount -t tmpfs none /proc && semwait -n $S true"
+	else
+		skip "without /proc" "the sanitizer itself wants it"
+	fi
+	case $kinds in *posix*)
+		status_is 71 "71: posix: without /dev/shm" $ns sh -c "mount -t tmpfs none /dev && semwait -n -i 1 $X"
+		says "*no /dev/shm: mount it, or use pool:/PATH" "it says what to do"
+		status_is 71 "71: posix: no inode in /dev/shm" $ns sh -c "mount -t tmpfs -o nr_inodes=1 none /dev/shm && semwait -n -i 1 $X"
+		says "*space in /dev/shm" "it says so"
+		status_is 71 "71: posix: no space in /dev/shm" $ns sh -c \
+			"mount -t tmpfs -o size=4k none /dev/shm && head -c 4096 /dev/zero >/dev/shm/full && semwait -n -i 1 $X"
+		status_is 73 "73: posix: /dev/shm is read-only" $ns sh -c "mount -t tmpfs -o ro none /dev/shm && semwait -n -i 1 $X"
+		;;
+	esac
+else
+	skip "full and read-only file systems" "no mount namespaces here"
+fi
+
+# --- makers that are killed ---
+
+if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null true 2>/dev/null; then
+	broken='' points=0
+	# Killed at each of its system calls: the next one finds it whole, with all permits.
+	for sem in $S pool:./killed; do
+		ipcrm -S "$K" 2>/dev/null
+		calls=semget,semctl,semop,openat,write,pwrite64,link,linkat,fchmod,fcntl,mkdir,mknodat,ftruncate
+		strace -qq -o trace -e trace=$calls semwait -i 2 $sem true
+		sed -n 's/^\([a-z][a-z0-9_]*\)(.*/\1/p' trace | awk '{ print $1, ++n[$1] }' >points
+		while read -r call n; do
+			ipcrm -S "$K" 2>/dev/null
+			rm -rf killed killed.wake
+			strace -qq -o trace -e "inject=$call:signal=KILL:when=$n" semwait -i 2 $sem true 2>/dev/null
+			grep -q 'killed by SIGKILL' trace && points=$((points + 1))
+			timeout -s KILL 20 semwait -i 2 -c 2 $sem true && value_is $sem 2 || broken="$broken $sem:$call:$n"
+		done <points
+	done
+	out="wrong after: $broken"
+	[ -z "$broken" ] && [ "$points" -gt 15 ]
+	report $? "a maker killed at each of $points system calls: two permits, neither more nor fewer"
+else
+	skip "a maker that is killed" "no strace, or a build that it would disturb"
+fi
+
+# --- posix: ---
+
+case $kinds in *posix*) ;; *) done_testing ;; esac
+mkfifo go
+semwait "$X" sh -c 'echo $$ >pid; read x <go; exit 9' &
+job=$!
+wait_for test -s pid
+check "posix: a permit is taken while the command runs" value_is "$X" 0
+status_is 75 "posix: 75: none free" semwait -n "$X" true
+release go
+wait $job
+status_is 9 "posix: the command's status" sh -c "exit $?"
+check "posix: and the permit is back" value_is "$X" 1
+rm pid
+semwait "$X" sh -c 'echo $$ >pid; exec sleep 600' & # ok: a victim
+job=$!
+wait_for test -s pid
+kill -KILL "$(cat pid)"
+wait $job
+status_is 137 "posix: SIGKILL of the command" sh -c "exit $?"
+check "posix: gives the permit back" value_is "$X" 1
+rm pid
+semwait "$X" sh -c 'echo $$ >pid; exec sleep 600' & # ok: a victim
+job=$!
+wait_for test -s pid
+kill -KILL $job
+wait $job 2>/dev/null
+status_is 75 "posix: SIGKILL of semwait: the command has the permit yet" semwait -n "$X" true
+kill "$(cat pid)"
+status_is 0 "posix: and when that ends the next one gives it back" timeout 20 semwait "$X" true
+check "posix: once" value_is "$X" 1
+semwait "$X" sh -c 'trap "exit 8" TERM; echo >ready; while :; do read x <go; done' &
+job=$!
+wait_for test -e ready
+kill -TERM $job
+wait $job
+status_is 8 "posix: SIGTERM to semwait is the command's" sh -c "exit $?"
+check "posix: and the permit comes back" value_is "$X" 1
+semwait "$X"
+semwait -w 50 "$X" &
+waiter=$!
+wait_for in_line "$X" 1
+sempost "$X"
+wait $waiter
+status_is 0 "posix: without a command a post is waited for" sh -c "exit $?"
+status_is 64 "posix: 64: -c" semwait -c 2 "$X" true
+status_is 64 "posix: 64: -z" semwait -z "$X"
+sempost -c 2147483647 "$X"
+status_is 71 "posix: 71: more permits than it can hold" sempost "$X"
+rm -f "$shm" "/dev/shm/dbt.t$$"
+for bytes in 0 31 33; do
+	head -c $bytes /dev/zero >"$shm"
+	status_is 65 "posix: 65: a file of $bytes bytes" semwait -n "$X"
+done
+rm "$shm" && ln -s /dev/zero "$shm"
+status_is 65 "posix: 65: a symbolic link" semwait -n "$X"
+rm "$shm"
+semwait -i 0 "$X" 2>torn.err &
+waiter=$!
+wait_for in_line "$X" 1
+: >"$shm"
+status_is 65 "posix: 65: cut off while in use, never SIGBUS" semwait -n "$X"
+status_is 65 "posix: nor for who posts" sempost "$X"
+kill $waiter
+rm -f "$shm" "/dev/shm/dbt.t$$"
+done_testing
