@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time whole commands side by side, each once a round and in another order each round: a machine whose
- * speed drifts is fair to all, and nobody always runs behind one that has warmed the same pages. Usage: starts RUNS, and on stdin a line for each: NAME, a tab, the command's words.
+ * speed drifts is fair to all, and nobody always runs behind one that has warmed the same pages.
+ * Usage: starts RUNS, and on stdin a line for each: NAME, a tab, the command's words; and perhaps a tab
+ * and EVERY, for what is so slow that it is started only every so many rounds.
  * Prints NAME, a tab, and the median, 10th and 90th percentile in microseconds.
  */
 #include <spawn.h>
@@ -16,7 +18,9 @@ extern char **environ;
 struct command {
 	char *name;
 	char *argv[16];
+	size_t every;
 	double *usec;
+	size_t runs; /* entries of usec */
 };
 
 static double run(const struct command *c)
@@ -51,11 +55,14 @@ static size_t read_commands(struct command *list, size_t max)
 		char *save;
 		struct command *c = &list[n];
 		char *text = strdup(line);
-		c->name = text ? strtok_r(text, "\t", &save) : NULL;
-		if (!c->name)
+		c->name = text ? strtok_r(text, "\t\n", &save) : NULL;
+		char *words = c->name ? strtok_r(NULL, "\t\n", &save) : NULL;
+		if (!words)
 			continue;
-		for (size_t i = 0; i < 15; i++)
-			if (!(c->argv[i] = strtok_r(NULL, " \n", &save)))
+		char *every = strtok_r(NULL, "\t\n", &save);
+		c->every = every ? strtoul(every, NULL, 10) : 1;
+		for (size_t i = 0; i < 15; i++, words = NULL)
+			if (!(c->argv[i] = strtok_r(words, " ", &save)))
 				break;
 		n += c->argv[0] != NULL;
 	}
@@ -88,14 +95,18 @@ int main(int argc, char **argv)
 	}
 	for (size_t k = 0; k < runs; k++) {
 		shuffle(order, n);
-		for (size_t i = 0; i < n; i++)
-			list[order[i]].usec[k] = run(&list[order[i]]);
+		for (size_t i = 0; i < n; i++) {
+			struct command *c = &list[order[i]];
+			if (k % c->every == 0)
+				c->usec[c->runs++] = run(c);
+		}
 	}
 	for (size_t i = 0; i < n; i++) {
 		double *u = list[i].usec;
-		qsort(u, runs, sizeof(double), compare);
-		printf("%s\t%.1f\t%.1f\t%.1f\n", list[i].name, u[runs / 2], u[runs / 10],
-		       u[runs * 9 / 10]);
+		size_t count = list[i].runs;
+		qsort(u, count, sizeof(double), compare);
+		printf("%s\t%.1f\t%.1f\t%.1f\n", list[i].name, u[count / 2], u[count / 10],
+		       u[count * 9 / 10]);
 	}
 	return 0;
 }
