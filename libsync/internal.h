@@ -87,8 +87,10 @@ struct sync_sem_ops {
 	const char *name;
 	unsigned caps;
 	unsigned max; /* permits */
-	/* Make a handle for REST, the name without its scheme; the front fills in ops and name. */
-	int (*open)(const char *rest, const struct sync_sem_opts *opts, struct sync_sem **out);
+	size_t size;  /* of the backend's own struct, which begins with struct sync_sem */
+	/* Open REST, the name without its scheme. SEM is the front's, zeros but for ops and name. */
+	int (*open)(struct sync_sem *sem, const char *rest, const struct sync_sem_opts *opts);
+	/* Give up what open() got; not SEM itself. */
 	void (*close)(struct sync_sem *sem);
 	int (*wait)(struct sync_sem *sem, unsigned count, unsigned flags,
 		    const struct timespec *deadline);
@@ -112,10 +114,9 @@ struct sync_sem_ops {
 	int (*compare)(const struct sync_sem *a, const struct sync_sem *b);
 };
 
-/* The backend's own struct begins with this one. */
 struct sync_sem {
 	const struct sync_sem_ops *ops;
-	char *name;
+	const char *name; /* lies behind the backend's struct */
 };
 
 /* Is this a legal name of a semaphore or a queue? 0, -EINVAL, -ENAMETOOLONG. */

@@ -60,17 +60,18 @@ SYNC_API int sync_sem_open(const char *name, const struct sync_sem_opts *opts,
 	if (opts->flags & SYNC_SEM_BY_FD && !(ops->caps & SYNC_CAP_INHERIT))
 		return -EOPNOTSUPP;
 
-	char *copy = strdup(name);
-	struct sync_sem *sem;
-	int r = copy ? ops->open(rest, opts, &sem) : -ENOMEM;
-	if (r) {
-		free(copy);
-		return r;
-	}
+	size_t name_size = strlen(name) + 1;
+	struct sync_sem *sem = calloc(1, ops->size + name_size);
+	if (!sem)
+		return -ENOMEM;
 	sem->ops = ops;
-	sem->name = copy;
-	*out = sem;
-	return 0;
+	sem->name = memcpy((char *)sem + ops->size, name, name_size);
+	int r = ops->open(sem, rest, opts);
+	if (r)
+		free(sem);
+	else
+		*out = sem;
+	return r;
 }
 
 SYNC_API void sync_sem_close(struct sync_sem *sem)
@@ -78,8 +79,8 @@ SYNC_API void sync_sem_close(struct sync_sem *sem)
 	if (!sem)
 		return;
 	int saved = errno;
-	free(sem->name);
 	sem->ops->close(sem);
+	free(sem);
 	errno = saved;
 }
 

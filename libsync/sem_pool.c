@@ -89,14 +89,11 @@ static void pool_close(struct sync_sem *sem)
 	free(p->latest);
 	free(p->path);
 	free(p->label);
-	free(p);
 }
 
-static int pool_open(const char *rest, const struct sync_sem_opts *opts, struct sync_sem **out)
+static int pool_open(struct sync_sem *sem, const char *rest, const struct sync_sem_opts *opts)
 {
-	struct sem_pool *p = calloc(1, sizeof(*p));
-	if (!p)
-		return -ENOMEM;
+	struct sem_pool *p = cast(sem);
 	p->gate = -1;
 	int r = find_path(rest, opts, &p->path);
 	if (!r && opts->label) {
@@ -110,12 +107,9 @@ static int pool_open(const char *rest, const struct sync_sem_opts *opts, struct 
 	}
 	if (!r && opts->flags & SYNC_SEM_BY_FD)
 		r = borrow(p, opts->fd);
-	if (r) {
-		pool_close(&p->base);
-		return r;
-	}
-	*out = &p->base;
-	return 0;
+	if (r)
+		pool_close(sem);
+	return r;
 }
 
 /* ---- standing in line ---- */
@@ -641,6 +635,7 @@ const struct sync_sem_ops sync_sem_pool = {
 	.caps = SYNC_CAP_OWN | SYNC_CAP_EXEC | SYNC_CAP_INHERIT | SYNC_CAP_COUNT | SYNC_CAP_FAIR |
 		SYNC_CAP_RESIZE | SYNC_CAP_SET,
 	.max = POOL_MAX,
+	.size = sizeof(struct sem_pool),
 	.open = pool_open,
 	.close = pool_close,
 	.wait = pool_wait,

@@ -94,13 +94,11 @@ static int examine(int fd)
 	return pread(fd, &s, sizeof(s), 0) == sizeof(s) ? sync_glibcsem_check(&s) : -EUCLEAN;
 }
 
-static int open_sem(const char *rest, const struct sync_sem_opts *opts, struct sync_sem **out)
+static int open_sem(struct sync_sem *sem, const char *rest, const struct sync_sem_opts *opts)
 {
+	struct posix_sem *p = cast(sem);
 	if (!glibcsem_known)
 		return -EOPNOTSUPP;
-	struct posix_sem *p = calloc(1, sizeof(*p));
-	if (!p)
-		return -ENOMEM;
 	int fd = -1;
 	int r = set_paths(p, rest);
 	if (!r)
@@ -111,10 +109,8 @@ static int open_sem(const char *rest, const struct sync_sem_opts *opts, struct s
 		r = sync_map_open(&p->map, fd, sizeof(struct glibcsem));
 	if (fd >= 0)
 		close(fd);
-	if (r) {
-		free(p);
+	if (r)
 		return r;
-	}
 	p->escrow = (struct sync_escrow){
 		.ops = &escrow_ops,
 		.arg = p,
@@ -124,7 +120,6 @@ static int open_sem(const char *rest, const struct sync_sem_opts *opts, struct s
 		.fd = -1,
 	};
 	p->map.next = &p->escrow.map;
-	*out = &p->base;
 	return 0;
 }
 
@@ -137,7 +132,6 @@ static void close_sem(struct sync_sem *sem)
 	struct posix_sem *p = cast(sem);
 	sync_escrow_close(&p->escrow);
 	sync_map_close(&p->map);
-	free(p);
 }
 
 /* ---- wait ---- */
@@ -391,6 +385,7 @@ const struct sync_sem_ops sync_sem_posix = {
 	.name = "posix",
 	.caps = SYNC_CAP_OWN | SYNC_CAP_SHARE,
 	.max = GLIBCSEM_MAX,
+	.size = sizeof(struct posix_sem),
 	.open = open_sem,
 	.close = close_sem,
 	.wait = wait_sem,

@@ -172,36 +172,26 @@ static int find_or_make(struct sem_sysv *s, const struct address *a,
 	}
 }
 
-static int sysv_open(const char *rest, const struct sync_sem_opts *opts, struct sync_sem **out)
+static int sysv_open(struct sync_sem *sem, const char *rest, const struct sync_sem_opts *opts)
 {
+	struct sem_sysv *s = cast(sem);
 	struct address a;
 	int r = parse(rest, &a);
 	if (r)
 		return r;
-	struct sem_sysv *s = calloc(1, sizeof(*s));
-	if (!s)
-		return -ENOMEM;
-	if (a.by_id) {
-		s->id = a.id;
-		s->foreign = true;
-		r = get_value(s->id, PERMITS);
-		if (r == -EIDRM)
-			r = opts->flags & SYNC_SEM_CREATE ? -ENXIO : -ENOENT;
-		r = r < 0 ? r : 0;
-	} else {
-		r = find_or_make(s, &a, opts);
-	}
-	if (r) {
-		free(s);
-		return r;
-	}
-	*out = (struct sync_sem *)s;
-	return 0;
+	if (!a.by_id)
+		return find_or_make(s, &a, opts);
+	s->id = a.id;
+	s->foreign = true;
+	r = get_value(s->id, PERMITS);
+	if (r == -EIDRM)
+		r = opts->flags & SYNC_SEM_CREATE ? -ENXIO : -ENOENT;
+	return r < 0 ? r : 0;
 }
 
 static void sysv_close(struct sync_sem *sem)
 {
-	free(cast(sem)); /* what was taken with SEM_UNDO is the process's, not the handle's */
+	(void)sem; /* what was taken with SEM_UNDO is the process's, not the handle's */
 }
 
 /* ---- wait, post ---- */
@@ -308,6 +298,7 @@ const struct sync_sem_ops sync_sem_sysv = {
 	.name = "sysv",
 	.caps = SYNC_CAP_OWN | SYNC_CAP_EXEC | SYNC_CAP_SHARE | SYNC_CAP_COUNT | SYNC_CAP_ZERO,
 	.max = SEMVMX,
+	.size = sizeof(struct sem_sysv),
 	.open = sysv_open,
 	.close = sysv_close,
 	.wait = sysv_wait,
