@@ -86,7 +86,7 @@ sees violations early "... that it is given back too soon" -j 12 serve
 sees stuck no-undo "... that SIGKILL loses it" -n 16 -j 32 serve
 sees bad_value surplus "... that too many are given back" -n 16 -j 64 serve
 sees violations one-of-many "... that weights do not count" -j 100 chaos
-sees stuck init-race "... that a killed maker leaves half a semaphore" -r 2 first
+sees stuck init-race "... that a killed maker leaves half a semaphore" -r 8 first
 sees disorder barges "... that it is not served in order" -j 40 crowd
 sees stuck deaf "... that a waiter is not woken" -n 16 -j 64 serve
 sees not_run not-run "... that a job was not run, but status 0" -n 16 -j 64 serve
