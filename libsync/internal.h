@@ -29,6 +29,18 @@ typedef bool sync_is_scheme(const char *s, size_t len);
 /* Take NAME apart. ranges(scheme) tells whether "@START+LEN" belongs to the name. */
 MUST_CHECK int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,
 			       struct sync_name *out);
+/* Is this a legal name of a semaphore or a queue? 0, -EINVAL, -ENAMETOOLONG. */
+MUST_CHECK int sync_name_check(const char *name);
+
+/* Where a System V object is: NAME, 0xKEY or id=N, taken apart. */
+struct sync_sysv_name {
+	uint32_t key; /* not 0, which would be IPC_PRIVATE: another object each time */
+	int tag;      /* 1 to 32767: a second hash of NAME */
+	int id;       /* with by_id */
+	bool by_id, by_key;
+};
+MUST_CHECK int sync_name_sysv(const char *name, struct sync_sysv_name *out);
+
 MUST_CHECK int sync_name_number(const char *s, size_t len, uint64_t max, uint64_t *out);
 
 /* ---- deadlines: deadline.c ---- */
@@ -118,9 +130,6 @@ struct sync_sem {
 	const struct sync_sem_ops *ops;
 	const char *name; /* lies behind the backend's struct */
 };
-
-/* Is this a legal name of a semaphore or a queue? 0, -EINVAL, -ENAMETOOLONG. */
-MUST_CHECK int sync_name_check(const char *name);
 
 /* DEADLINE as the time left, never negative; false if it has passed. */
 bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);

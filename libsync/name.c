@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a legal object name is: [SCHEME:]PATH[@START[+LEN]], taken apart in this one place. */
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -64,6 +66,46 @@ int sync_name_check(const char *name)
 	if (!len)
 		return -EINVAL;
 	return len > 200 ? -ENAMETOOLONG : 0;
+}
+
+/* FNV-1a, its bits stirred once more: it leaves those of short names close together. */
+static uint64_t hash(const char *s)
+{
+	uint64_t h = 0xcbf29ce484222325;
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3;
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
+	return h ^ h >> 33;
+}
+
+static int parse_key(const char *hex, uint32_t *out)
+{
+	size_t len = strspn(hex, "0123456789abcdefABCDEF");
+	if (!len || len > 8 || hex[len])
+		return -EINVAL;
+	*out = (uint32_t)strtoul(hex, NULL, 16);
+	return *out ? 0 : -EINVAL;
+}
+
+int sync_name_sysv(const char *name, struct sync_sysv_name *out)
+{
+	uint64_t h = hash(name);
+	uint64_t id = 0;
+	int r = 0;
+	*out = (struct sync_sysv_name){
+		.key = (uint32_t)h ? (uint32_t)h : 1,
+		.tag = 1 + (int)((h >> 32) % 32767),
+		.by_id = !strncmp(name, "id=", 3),
+		.by_key = !strncmp(name, "0x", 2),
+	};
+	if (out->by_id)
+		r = sync_name_number(name + 3, strlen(name + 3), INT_MAX, &id);
+	else if (out->by_key)
+		r = parse_key(name + 2, &out->key);
+	else
+		r = sync_name_check(name);
+	out->id = (int)id;
+	return r == -EOVERFLOW ? -EINVAL : r;
 }
 
 int sync_name_parse(const char *name, sync_is_scheme *known, sync_is_scheme *ranges,

@@ -36,57 +36,6 @@ static struct sem_sysv *cast(struct sync_sem *sem)
 	return (struct sem_sysv *)sem;
 }
 
-/* ---- names ---- */
-
-struct address {
-	key_t key;
-	short tag; /* 1 to SEMVMX; 0 means "not set up" in the set */
-	int id;    /* with by_id */
-	bool by_id, by_key;
-};
-
-/* FNV-1a, its bits stirred once more: it leaves those of short names close together. */
-static uint64_t hash(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325;
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3;
-	h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
-	return h ^ h >> 33;
-}
-
-static int parse_key(const char *hex, uint32_t *out)
-{
-	*out = 0;
-	size_t len = strspn(hex, "0123456789abcdefABCDEF");
-	if (!len || len > 8 || hex[len])
-		return -EINVAL;
-	*out = (uint32_t)strtoul(hex, NULL, 16);
-	return *out ? 0 : -EINVAL; /* key 0 is IPC_PRIVATE: another set each time */
-}
-
-static int parse(const char *name, struct address *a)
-{
-	*a = (struct address){0};
-	uint64_t h = hash(name);
-	uint64_t id;
-	uint32_t key = (uint32_t)h;
-	int r = 0;
-	if (!strncmp(name, "id=", 3)) {
-		a->by_id = true;
-		r = sync_name_number(name + 3, strlen(name + 3), INT_MAX, &id);
-		a->id = r ? -1 : (int)id;
-	} else if (!strncmp(name, "0x", 2)) {
-		a->by_key = true;
-		r = parse_key(name + 2, &key);
-	} else {
-		r = sync_name_check(name);
-	}
-	a->key = (key_t)(key ? key : 1);
-	a->tag = (short)(1 + (h >> 32) % SEMVMX);
-	return r == -EOVERFLOW ? -EINVAL : r;
-}
-
 /* ---- open ---- */
 
 static int get_value(int id, int member)
@@ -112,7 +61,8 @@ static int set_up(int id, short tag, unsigned initial)
 }
 
 /* What was found under a key: ours and set up, foreign, or -errno. */
-static int examine(struct sem_sysv *s, const struct address *a, const struct sync_sem_opts *opts)
+static int examine(struct sem_sysv *s, const struct sync_sysv_name *a,
+		   const struct sync_sem_opts *opts)
 {
 	int tag = get_value(s->id, TAG);
 	if (tag == -EIDRM && !a->by_key)
@@ -139,22 +89,22 @@ static int examine(struct sem_sysv *s, const struct address *a, const struct syn
 }
 
 /* The sets of others may have a single member. */
-static int find(const struct address *a)
+static int find(const struct sync_sysv_name *a)
 {
-	int id = semget(a->key, a->by_key ? 1 : MEMBERS, 0);
+	int id = semget((key_t)a->key, a->by_key ? 1 : MEMBERS, 0);
 	if (id < 0 && errno == EINVAL)
 		return -EEXIST; /* a smaller set */
 	return id < 0 ? -errno : id;
 }
 
-static int make(const struct address *a, const struct sync_sem_opts *opts)
+static int make(const struct sync_sysv_name *a, const struct sync_sem_opts *opts)
 {
 	mode_t mode = opts->mode ? opts->mode & 0777 : 0600; /* the umask does not count here */
-	int id = semget(a->key, MEMBERS, IPC_CREAT | IPC_EXCL | (int)mode);
+	int id = semget((key_t)a->key, MEMBERS, IPC_CREAT | IPC_EXCL | (int)mode);
 	return id < 0 ? -errno : id;
 }
 
-static int find_or_make(struct sem_sysv *s, const struct address *a,
+static int find_or_make(struct sem_sysv *s, const struct sync_sysv_name *a,
 			const struct sync_sem_opts *opts)
 {
 	for (;;) {
@@ -175,8 +125,8 @@ static int find_or_make(struct sem_sysv *s, const struct address *a,
 static int sysv_open(struct sync_sem *sem, const char *rest, const struct sync_sem_opts *opts)
 {
 	struct sem_sysv *s = cast(sem);
-	struct address a;
-	int r = parse(rest, &a);
+	struct sync_sysv_name a;
+	int r = sync_name_sysv(rest, &a);
 	if (r)
 		return r;
 	if (!a.by_id)
