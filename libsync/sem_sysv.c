@@ -46,11 +46,11 @@ static int get_value(int id, int member)
 }
 
 /* 0, also if somebody else has done it meanwhile. */
-static int set_up(int id, short tag, unsigned initial)
+static int set_up(int id, int tag, unsigned initial)
 {
 	struct sembuf ops[] = {
 		{TAG, 0, IPC_NOWAIT},
-		{TAG, tag, IPC_NOWAIT},
+		{TAG, (short)tag, IPC_NOWAIT},
 		/* To add nothing means to wait for zero: true here. */
 		{SIZE, (short)initial, IPC_NOWAIT},
 		{PERMITS, (short)initial, IPC_NOWAIT},
