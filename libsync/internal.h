@@ -131,6 +131,35 @@ struct sync_sem {
 	const char *name; /* lies behind the backend's struct */
 };
 
+/* ---- queues ---- */
+
+struct sync_queue_ops {
+	const char *name;
+	unsigned caps;
+	size_t size;      /* of the backend's own struct, which begins with struct sync_queue */
+	long least, most; /* numbers of messages */
+	/* Open REST, the name without its scheme. QUEUE is the front's, zeros but for ops and name. */
+	int (*open)(struct sync_queue *queue, const char *rest, const struct sync_queue_opts *opts);
+	/* Give up what open() got; not QUEUE itself. */
+	void (*close)(struct sync_queue *queue);
+	/* One system call each; without WAIT -EAGAIN instead of blocking. -EINTR. */
+	int (*send)(struct sync_queue *queue, const void *data, size_t len, long number, bool wait);
+	ssize_t (*recv)(struct sync_queue *queue, void *buf, size_t size,
+			const struct sync_queue_want *want, bool wait, long *number);
+	int (*state)(struct sync_queue *queue, struct sync_queue_state *out);
+	int (*unlink)(struct sync_queue *queue);
+	/* These may be missing; the front says -EOPNOTSUPP then. */
+	ssize_t (*peek)(struct sync_queue *queue, size_t place, void *buf, size_t size,
+			long *number);
+	int (*fd)(const struct sync_queue *queue);
+};
+
+struct sync_queue {
+	const struct sync_queue_ops *ops;
+	unsigned flags;   /* opts.flags */
+	const char *name; /* lies behind the backend's struct */
+};
+
 /* DEADLINE as the time left, never negative; false if it has passed. */
 bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);
 

@@ -395,6 +395,158 @@ size_t sync_sem_slots(const struct sync_sem *sem, const unsigned **slots);
 int sync_sem_owners(const struct sync_sem *sem, struct sync_owner **list, size_t *count,
 		    size_t *hidden);
 
+/* ---- message queues --------------------------------------------------
+ *
+ * A name is [SCHEME:]NAME; a bare name means posix:.
+ *
+ *   posix:/NAME                        what mq_open(3) sees; the slash may be missing
+ *   sysv:NAME  sysv:0xKEY  sysv:id=N   a System V queue: ours by name, or anybody's
+ *
+ *                              posix:                     sysv:
+ *   a message's number is      a priority, 0 to 32767     a type, 1 to LONG_MAX
+ *   order                      highest priority first,    first in, first out; or what
+ *                              then first in, first out   the receiver asks for
+ *   an empty queue             waits in line              waits in line
+ *   a full queue               waits in line              waits, in no order: who sends a
+ *                                                         large message may starve
+ *   look without taking        no                         by place
+ *   pollable                   yes                        no
+ *   a removed queue            goes on for who has it     is gone at once, -EIDRM
+ *   senders, receivers known   yes, by locks on it        no
+ *
+ * A message is sent and received whole or not at all, by any number of processes at once.
+ */
+
+struct sync_queue;
+
+/* Bits of sync_queue_opts.flags. */
+enum {
+	SYNC_QUEUE_CREATE = 1 << 0, /* make it if it is missing */
+	SYNC_QUEUE_NEW = 1 << 1,    /* with that: -EEXIST if it is not missing */
+	SYNC_QUEUE_SEND = 1 << 2,   /* the handle is for sending: needs the right to write */
+	SYNC_QUEUE_RECV = 1 << 3,   /* for receiving: needs the right to read */
+};
+
+struct sync_queue_opts {
+	unsigned flags;
+	mode_t mode; /* of one that has to be made, exactly; 0 means 0600 */
+	/*
+	 * Of one that has to be made: messages at most, and bytes in a message at most; 0 means the
+	 * system's default. sysv: only their product counts, in bytes.
+	 */
+	uint64_t capacity, size;
+};
+
+/* Bits of sync_queue_caps(). */
+enum {
+	SYNC_CAP_PRIORITY = 1 << 16, /* the highest number is received first */
+	SYNC_CAP_SELECT = 1 << 17,   /* a receiver may ask for numbers */
+	SYNC_CAP_PEEK = 1 << 18,     /* sync_queue_peek() */
+	SYNC_CAP_POLL = 1 << 19,     /* sync_queue_fd() */
+	SYNC_CAP_PRESENCE = 1 << 20, /* sync_queue_attend(), sync_queue_watch_open() */
+};
+
+/*
+ * Open the queue NAME, or make it. One that is to be made has its geometry from the first moment
+ * (posix); a sysv: one has the system's for a moment.
+ * -ENOENT missing; -EEXIST not missing; -ENXIO missing and cannot be made (sysv:id=N); -EINVAL not a
+ * legal name, or a geometry over the system's limits (posix); -ENAMETOOLONG; -EACCES; -EPERM more
+ * bytes than msgmnb (sysv); -EMFILE RLIMIT_MSGQUEUE (posix); -ENOSPC too many queues; or what the
+ * kernel says. sync-backends(7), QUEUES.
+ */
+int sync_queue_open(const char *name, const struct sync_queue_opts *opts, struct sync_queue **out);
+
+/* Give up the handle. NULL is fine. */
+void sync_queue_close(struct sync_queue *queue);
+
+/*
+ * Send LEN bytes, with NUMBER as priority or type. Waits while the queue is full.
+ * 0, -ETIMEDOUT, -EINTR; -EMSGSIZE longer than the queue's messages may be; -EINVAL no such number;
+ * -EIDRM; -EBADF the handle is not for sending. Nothing is sent then.
+ */
+int sync_queue_send(struct sync_queue *queue, const void *data, size_t len, long number,
+		    const struct timespec *deadline);
+
+/* Which messages a receiver asks for: 0 any; T of this number; -T up to that, lowest first. */
+struct sync_queue_want {
+	long number;
+	bool except; /* any other than number, which is positive */
+};
+
+/*
+ * Receive one message into BUF; its length is returned, and its number in *number, if not NULL. WANT is
+ * NULL for any. Waits while there is none. -EMSGSIZE, and nothing is taken, if SIZE is too small for
+ * the message (sysv), or for the longest that could come (posix): see sync_queue_state().
+ * -ETIMEDOUT, -EINTR, -EIDRM; -EBADF the handle is not for receiving; -EOPNOTSUPP a WANT without
+ * SYNC_CAP_SELECT.
+ */
+ssize_t sync_queue_recv(struct sync_queue *queue, void *buf, size_t size,
+			const struct sync_queue_want *want, const struct timespec *deadline,
+			long *number);
+
+/*
+ * Copy the message at PLACE, from 0, and leave it there; a receiver may take it meanwhile. Returns its
+ * length; -ENOMSG there are not so many; -EMSGSIZE; -EOPNOTSUPP.
+ */
+ssize_t sync_queue_peek(struct sync_queue *queue, size_t place, void *buf, size_t size,
+			long *number);
+
+/* A picture of the past. */
+struct sync_queue_state {
+	uint64_t messages, bytes; /* in the queue; bytes 0 where it is not known */
+	uint64_t capacity;        /* messages at most; 0: bytes are what counts */
+	uint64_t capacity_bytes;  /* bytes at most; 0: messages are what counts */
+	uint64_t size;            /* bytes in a message at most */
+	uid_t uid;
+	mode_t mode;
+};
+int sync_queue_state(struct sync_queue *queue, struct sync_queue_state *out);
+
+/* Remove the name (sysv: the queue, with its messages). */
+int sync_queue_unlink(struct sync_queue *queue);
+
+/* Readable when there is a message, writable when there is room; borrowed. -EOPNOTSUPP. */
+int sync_queue_fd(const struct sync_queue *queue);
+
+/*
+ * Be counted among the senders of the queue, or if the handle is for receiving only, among its receivers,
+ * until it is closed, or whatever ends the process. The kernel counts, by locks on the queue.
+ * A receiver that looks for senders at this moment makes this wait for that moment. -EOPNOTSUPP, -EINTR.
+ */
+int sync_queue_attend(struct sync_queue *queue);
+
+/* Does a receiver attend? 1, 0, -EOPNOTSUPP. It may be gone, or come, at any moment. */
+int sync_queue_has_receiver(const struct sync_queue *queue);
+
+/* Bits of UNTIL: what ends a watch besides messages. */
+enum {
+	SYNC_UNTIL_EOF = 1 << 0,     /* no message is left, and no sender that attends */
+	SYNC_UNTIL_REMOVED = 1 << 1, /* no message is left, and the queue has no name any more */
+};
+
+struct sync_queue_watch;
+
+/*
+ * Wait for several queues at once, and for their ends. As with a pipe, before the first sender there is
+ * no end. The queues stay the caller's, and must outlive the watch. -EOPNOTSUPP without
+ * SYNC_CAP_PRESENCE; -EMFILE, -ENOMEM; -ENOSPC fs.inotify.max_user_watches.
+ */
+int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, unsigned until,
+			  struct sync_queue_watch **out);
+
+/*
+ * Wait until a queue has a message, and return which one: others may be faster to take it. The first in
+ * the list that has one is told. -ENODATA all have come to their end; -ETIMEDOUT, -EINTR.
+ */
+ssize_t sync_queue_watch_wait(struct sync_queue_watch *watch, const struct timespec *deadline);
+
+void sync_queue_watch_close(struct sync_queue_watch *watch);
+
+/* The name as it was given, owned by the handle. May be called from any thread. */
+const char *sync_queue_name(const struct sync_queue *queue);
+/* What it can do: SYNC_CAP_ bits. */
+unsigned sync_queue_caps(const struct sync_queue *queue);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who attends a queue, and the end of a queue, as a pipe knows it: no message, and no sender left.
+ *
+ * A sender holds a shared flock on the queue itself, a receiver a shared record lock on a byte of it. So a
+ * sender that is killed is gone for the kernel, and no end marker is ever put into the queue.
+ *
+ * To see the last sender go, a thread for each queue blocks in flock(LOCK_EX), which is granted when
+ * nobody holds it shared, and gives it back at once. That only wakes us. What decides is one look while
+ * we hold that lock ourselves: nobody can have begun to send, so if the queue is empty now, it is at
+ * its end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define RECEIVER_BYTE 1
+
+struct member {
+	struct sync_queue_watch *all;
+	int queue;    /* the caller's descriptor */
+	int lock;     /* a description of its own, for the flock */
+	int notices;  /* number of the inotify watch */
+	bool begun;   /* there was a sender, or a message */
+	bool blocked; /* there is a thread */
+	bool ended;   /* under all->mutex: the thread is done */
+	pthread_t thread;
+};
+
+struct sync_queue_watch {
+	unsigned until;
+	int event;   /* a thread is done */
+	int inotify; /* a queue was removed, or closed by one who could write */
+	pthread_mutex_t mutex;
+	struct pollfd *polls; /* the queues, then event, then inotify */
+	size_t n;
+	struct member members[];
+};
+
+/* ---- attending ---- */
+
+static int receiver_lock(int fd, int cmd, struct flock *record)
+{
+	record->l_whence = SEEK_SET;
+	record->l_start = RECEIVER_BYTE;
+	record->l_len = 1;
+	return fcntl(fd, cmd, record) ? -errno : 0;
+}
+
+SYNC_API int sync_queue_attend(struct sync_queue *q)
+{
+	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
+		return -EOPNOTSUPP;
+	int fd = q->ops->fd(q);
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0)
+		return -errno;
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		return flock(fd, LOCK_SH) ? -errno : 0;
+	struct flock record = {.l_type = F_RDLCK};
+	return receiver_lock(fd, F_OFD_SETLK, &record);
+}
+
+SYNC_API int sync_queue_has_receiver(const struct sync_queue *q)
+{
+	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
+		return -EOPNOTSUPP;
+	struct flock record = {.l_type = F_WRLCK};
+	int r = receiver_lock(q->ops->fd(q), F_OFD_GETLK, &record);
+	return r ? r : record.l_type != F_UNLCK;
+}
+
+/* ---- the threads ---- */
+
+static void *block(void *arg)
+{
+	struct member *m = arg;
+	uint64_t one = 1;
+	int old;
+	/* flock is no cancellation point; nothing else is done meanwhile that could be cut short. */
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old); /* NOLINT(cert-pos47-c) */
+	while (flock(m->lock, LOCK_EX) && errno == EINTR)
+		;
+	flock(m->lock, LOCK_UN);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	pthread_mutex_lock(&m->all->mutex);
+	m->ended = true;
+	pthread_mutex_unlock(&m->all->mutex);
+	if (write(m->all->event, &one, sizeof(one)) < 0)
+		return NULL; /* it cannot overflow */
+	return NULL;
+}
+
+/* Signals are for the threads of the program. */
+static int start(struct member *m)
+{
+	sigset_t every;
+	sigset_t before;
+	if (m->blocked)
+		return 0;
+	m->ended = false;
+	sigfillset(&every);
+	pthread_sigmask(SIG_BLOCK, &every, &before);
+	int err = pthread_create(&m->thread, NULL, block, m);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	m->blocked = !err;
+	return err ? -ENOMEM : 0; /* its EAGAIN is a limit on threads */
+}
+
+static void reap(struct member *m)
+{
+	pthread_mutex_lock(&m->all->mutex);
+	bool ended = m->ended;
+	pthread_mutex_unlock(&m->all->mutex);
+	if (!m->blocked || !ended)
+		return;
+	pthread_join(m->thread, NULL);
+	m->blocked = false;
+}
+
+/* ---- is this the end? ---- */
+
+static bool is_empty(const struct member *m)
+{
+	struct pollfd poll_one = {.fd = m->queue, .events = POLLIN};
+	static const struct timespec now = {0, 0};
+	return ppoll(&poll_one, 1, &now, NULL) == 0;
+}
+
+static bool is_removed(const struct member *m)
+{
+	struct stat st;
+	return !fstat(m->queue, &st) && st.st_nlink == 0;
+}
+
+/* 1 it is; 0 it is not, and a thread waits for it; -errno. */
+static int at_end(struct member *m)
+{
+	unsigned until = m->all->until;
+	if (until & SYNC_UNTIL_REMOVED && is_removed(m) && is_empty(m))
+		return 1;
+	if (!(until & SYNC_UNTIL_EOF))
+		return 0;
+	reap(m);
+	if (m->blocked)
+		return 0;
+	if (flock(m->lock, LOCK_EX | LOCK_NB)) {
+		m->begun = true;
+		return errno == EWOULDBLOCK ? start(m) : -errno;
+	}
+	bool end = m->begun && is_empty(m);
+	flock(m->lock, LOCK_UN);
+	return end;
+}
+
+static int all_at_end(struct sync_queue_watch *w)
+{
+	int sum = 1;
+	for (size_t i = 0; i < w->n; i++) {
+		int r = at_end(&w->members[i]);
+		if (r < 0)
+			return r;
+		sum = sum && r;
+	}
+	return sum;
+}
+
+/* ---- open, close ---- */
+
+static int add_notices(const struct sync_queue_watch *w, struct member *m, const char *path)
+{
+	/* A sender that came and went without a word is seen by its close. */
+	uint32_t mask = IN_ATTRIB | IN_DELETE_SELF;
+	if (w->until & SYNC_UNTIL_EOF)
+		mask |= IN_CLOSE_WRITE;
+	m->notices = inotify_add_watch(w->inotify, path, mask);
+	return m->notices < 0 ? -errno : 0;
+}
+
+static int open_member(struct sync_queue_watch *w, struct sync_queue *q)
+{
+	char path[40];
+	struct member *m = &w->members[w->n];
+	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
+		return -EOPNOTSUPP;
+	*m = (struct member){.all = w, .queue = q->ops->fd(q)};
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->queue);
+	m->lock = sync_fd_raise(open(path, O_RDONLY | O_CLOEXEC));
+	if (m->lock < 0)
+		return m->lock == -1 ? -errno : m->lock;
+	w->polls[w->n++] = (struct pollfd){.fd = m->queue, .events = POLLIN};
+	return w->until ? add_notices(w, m, path) : 0;
+}
+
+SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
+{
+	if (!w)
+		return;
+	int saved = errno;
+	for (size_t i = 0; i < w->n; i++) {
+		struct member *m = &w->members[i];
+		if (m->blocked) {
+			pthread_cancel(m->thread);
+			pthread_join(m->thread, NULL);
+		}
+		close(m->lock);
+	}
+	if (w->event >= 0)
+		close(w->event);
+	if (w->inotify >= 0)
+		close(w->inotify);
+	pthread_mutex_destroy(&w->mutex);
+	free(w->polls);
+	free(w);
+	errno = saved;
+}
+
+SYNC_API int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, unsigned until,
+				   struct sync_queue_watch **out)
+{
+	struct sync_queue_watch *w = calloc(1, sizeof(*w) + n * sizeof(w->members[0]));
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->mutex, NULL);
+	w->until = until;
+	w->event = w->inotify = -1;
+	w->polls = calloc(n + 2, sizeof(*w->polls));
+	int r = w->polls ? 0 : -ENOMEM;
+	if (!r && until) {
+		w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		w->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+		r = w->event < 0 || w->inotify < 0 ? -errno : 0;
+	}
+	for (size_t i = 0; i < n && !r; i++)
+		r = open_member(w, queues[i]);
+	if (r) {
+		sync_queue_watch_close(w);
+		return r;
+	}
+	w->polls[n] = (struct pollfd){.fd = w->event, .events = POLLIN};
+	w->polls[n + 1] = (struct pollfd){.fd = w->inotify, .events = POLLIN};
+	*out = w;
+	return 0;
+}
+
+/* ---- wait ---- */
+
+static void note(struct sync_queue_watch *w)
+{
+	_Alignas(struct inotify_event) char buf[4096];
+	uint64_t count;
+	if (w->polls[w->n].revents && read(w->event, &count, sizeof(count)) < 0)
+		return;
+	if (!w->polls[w->n + 1].revents)
+		return;
+	ssize_t got = read(w->inotify, buf, sizeof(buf));
+	for (ssize_t at = 0; at < got;) {
+		const struct inotify_event *e = (const struct inotify_event *)(buf + at);
+		for (size_t i = 0; i < w->n && e->mask & IN_CLOSE_WRITE; i++)
+			if (w->members[i].notices == e->wd)
+				w->members[i].begun = true;
+		at += (ssize_t)(sizeof(*e) + e->len);
+	}
+}
+
+static ssize_t first_ready(struct sync_queue_watch *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->polls[i].revents & POLLIN) {
+			w->members[i].begun = true;
+			return (ssize_t)i;
+		}
+	}
+	return -1;
+}
+
+SYNC_API ssize_t sync_queue_watch_wait(struct sync_queue_watch *w, const struct timespec *deadline)
+{
+	struct timespec none = {0, 0};
+	struct timespec left;
+	for (;;) {
+		/* Only when there is nothing to receive it may be the end. */
+		int n = ppoll(w->polls, w->n + 2, &none, NULL);
+		ssize_t ready = n > 0 ? first_ready(w) : -1;
+		if (ready >= 0)
+			return ready;
+		if (n > 0)
+			note(w);
+		int r = n < 0 ? -errno : w->until ? all_at_end(w) : 0;
+		if (r)
+			return r > 0 ? -ENODATA : r;
+		if (deadline && !sync_deadline_left(deadline, &left))
+			return -ETIMEDOUT;
+		if (ppoll(w->polls, w->n + 2, deadline ? &left : NULL, NULL) < 0)
+			return -errno;
+	}
+}

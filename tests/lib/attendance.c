@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Who attends a queue, and its end: a pipe's rule, with senders that end, are killed, or come late. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libsync.h"
+#include "tap.h"
+
+static char name_a[64];
+static char name_b[64];
+
+static struct sync_queue *open_queue(const char *name, unsigned flags)
+{
+	struct sync_queue_opts opts = {
+		.flags = flags | SYNC_QUEUE_CREATE,
+		.capacity = 8,
+		.size = 16,
+	};
+	struct sync_queue *q;
+	int r = sync_queue_open(name, &opts, &q);
+	if (r) {
+		printf("Bail out! %s: %s\n", name, strerror(-r));
+		exit(1);
+	}
+	return q;
+}
+
+/* A sender that attends, sends COUNT messages, says so through its pipe, and waits to be told to end. */
+struct sender {
+	pid_t pid;
+	int orders, news;
+};
+
+static void be_sender(const char *name, int count, int orders, int news)
+{
+	char byte = 0;
+	struct sync_queue *q = open_queue(name, SYNC_QUEUE_SEND);
+	if (sync_queue_attend(q))
+		_exit(2);
+	for (int i = 0; i < count; i++)
+		if (sync_queue_send(q, &byte, 1, 0, NULL))
+			_exit(3);
+	if (write(news, &byte, 1) != 1 || read(orders, &byte, 1) < 0)
+		_exit(4);
+	_exit(0);
+}
+
+static struct sender start_sender(const char *name, int count)
+{
+	int orders[2];
+	int news[2];
+	char byte;
+	struct sender s = {.pid = -1};
+	if (pipe(orders) || pipe(news))
+		return s;
+	s.pid = fork();
+	if (s.pid == 0) {
+		close(orders[1]);
+		close(news[0]);
+		alarm(60);
+		be_sender(name, count, orders[0], news[1]);
+	}
+	close(orders[0]);
+	close(news[1]);
+	s.orders = orders[1];
+	s.news = news[0];
+	if (read(s.news, &byte, 1) != 1)
+		printf("# a sender died\n");
+	return s;
+}
+
+static void end_sender(struct sender *s, int signo)
+{
+	/* A word, not a close: later senders have the pipe, too. */
+	if (signo)
+		kill(s->pid, signo);
+	else if (write(s->orders, "", 1) != 1)
+		printf("# a sender does not listen\n");
+	close(s->orders);
+	close(s->news);
+	waitpid(s->pid, NULL, 0);
+}
+
+static ssize_t next(struct sync_queue_watch *w, int ms)
+{
+	struct timespec deadline;
+	sync_deadline_in((int64_t)ms * 1000000, &deadline);
+	return sync_queue_watch_wait(w, ms ? &deadline : SYNC_NOW);
+}
+
+static bool take(struct sync_queue *q)
+{
+	char buf[16];
+	return sync_queue_recv(q, buf, sizeof(buf), NULL, SYNC_NOW, NULL) >= 0;
+}
+
+static struct sync_queue_watch *watch(struct sync_queue **queues, size_t n, unsigned until)
+{
+	struct sync_queue_watch *w = NULL;
+	ok(sync_queue_watch_open(queues, n, until, &w) == 0, "a watch is opened");
+	return w;
+}
+
+static void end_of_senders(void)
+{
+	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_RECV);
+	struct sync_queue_watch *w = watch(&q, 1, SYNC_UNTIL_EOF);
+	ok(next(w, 0) == -ETIMEDOUT, "before the first sender there is no end");
+	struct sender one = start_sender(name_a, 2);
+	struct sender two = start_sender(name_a, 1);
+	ok(next(w, 9000) == 0 && take(q), "a message is told of");
+	ok(next(w, 9000) == 0 && take(q), "and the second");
+	end_sender(&one, SIGKILL);
+	ok(next(w, 9000) == 0 && take(q), "a killed sender's messages are there still");
+	ok(next(w, 50) == -ETIMEDOUT, "one sender is left: no end");
+	struct sender late = start_sender(name_a, 1);
+	end_sender(&two, 0);
+	ok(next(w, 9000) == 0 && take(q), "a late sender counts");
+	ok(next(w, 50) == -ETIMEDOUT, "while it is there, no end");
+	end_sender(&late, 0);
+	ok(next(w, 9000) == -ENODATA, "the last sender has gone: the end");
+	ok(next(w, 0) == -ENODATA, "which can be asked for again");
+	late = start_sender(name_a, 1);
+	ok(next(w, 9000) == 0 && take(q), "a new sender begins anew");
+	ok(next(w, 0) == -ETIMEDOUT, "and is no end");
+	end_sender(&late, SIGKILL);
+	ok(next(w, 9000) == -ENODATA, "until it is killed");
+	sync_queue_watch_close(w);
+
+	w = watch(&q, 1, SYNC_UNTIL_EOF);
+	struct sender silent = start_sender(name_a, 0);
+	end_sender(&silent, 0);
+	ok(next(w, 9000) == -ENODATA, "a sender that said nothing, and went, was a sender");
+	sync_queue_watch_close(w);
+
+	struct sender early = start_sender(name_a, 1);
+	end_sender(&early, SIGKILL);
+	w = watch(&q, 1, SYNC_UNTIL_EOF);
+	ok(next(w, 9000) == 0 && take(q), "what was sent before the watch is received");
+	ok(next(w, 9000) == -ENODATA, "then it is the end");
+	sync_queue_watch_close(w);
+	sync_queue_unlink(q);
+	sync_queue_close(q);
+}
+
+static void removal(void)
+{
+	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_RECV);
+	struct sync_queue_watch *w = watch(&q, 1, SYNC_UNTIL_REMOVED);
+	struct sender one = start_sender(name_a, 1);
+	pid_t remover = fork();
+	if (remover == 0)
+		_exit(sync_queue_unlink(q) != 0);
+	waitpid(remover, NULL, 0);
+	ok(next(w, 9000) == 0 && take(q), "a removed queue gives what is in it");
+	ok(next(w, 9000) == -ENODATA, "then it is the end, though a sender is there");
+	end_sender(&one, 0);
+	sync_queue_watch_close(w);
+	sync_queue_close(q);
+
+	q = open_queue(name_a, SYNC_QUEUE_RECV);
+	w = watch(&q, 1, SYNC_UNTIL_REMOVED);
+	remover = fork();
+	if (remover == 0) {
+		/* The parent sleeps by now, or will see it at once. */
+		_exit(sync_queue_unlink(q) != 0);
+	}
+	ok(next(w, 9000) == -ENODATA, "removal wakes who waits");
+	waitpid(remover, NULL, 0);
+	sync_queue_watch_close(w);
+	sync_queue_close(q);
+}
+
+static void several(void)
+{
+	struct sync_queue *q[] = {open_queue(name_a, SYNC_QUEUE_RECV),
+				  open_queue(name_b, SYNC_QUEUE_RECV)};
+	struct sync_queue_watch *w = watch(q, 2, SYNC_UNTIL_EOF);
+	struct sender a = start_sender(name_a, 0);
+	struct sender b = start_sender(name_b, 1);
+	ok(next(w, 9000) == 1 && take(q[1]), "it is told which queue has a message");
+	end_sender(&b, 0);
+	ok(next(w, 50) == -ETIMEDOUT, "one queue is at its end, the other not");
+	end_sender(&a, 0);
+	ok(next(w, 9000) == -ENODATA, "now both are");
+	sync_queue_watch_close(w);
+	w = watch(q, 2, 0);
+	ok(next(w, 20) == -ETIMEDOUT, "without an UNTIL there is no end");
+	sync_queue_watch_close(w);
+	for (int i = 0; i < 2; i++) {
+		sync_queue_unlink(q[i]);
+		sync_queue_close(q[i]);
+	}
+}
+
+static void receivers(void)
+{
+	struct sync_queue *sender = open_queue(name_a, SYNC_QUEUE_SEND);
+	struct sync_queue *receiver = open_queue(name_a, SYNC_QUEUE_RECV);
+	ok(sync_queue_has_receiver(sender) == 0, "nobody receives");
+	ok(sync_queue_attend(receiver) == 0, "a receiver attends");
+	ok(sync_queue_has_receiver(sender) == 1, "and is seen");
+	sync_queue_close(receiver);
+	ok(sync_queue_has_receiver(sender) == 0, "no longer when it has closed the queue");
+	sync_queue_unlink(sender);
+	sync_queue_close(sender);
+
+	struct sync_queue *other;
+	struct sync_queue_opts opts = {.flags = SYNC_QUEUE_CREATE | SYNC_QUEUE_RECV};
+	struct sync_queue_watch *w;
+	snprintf(name_b, sizeof(name_b), "sysv:syncbox-att-%d", (int)getpid());
+	if (sync_queue_open(name_b, &opts, &other)) {
+		tap_skip("no System V queues here", "what cannot know says so");
+		return;
+	}
+	ok(sync_queue_attend(other) == -EOPNOTSUPP &&
+		   sync_queue_has_receiver(other) == -EOPNOTSUPP &&
+		   sync_queue_watch_open(&other, 1, 0, &w) == -EOPNOTSUPP,
+	   "what cannot know says so");
+	sync_queue_unlink(other);
+	sync_queue_close(other);
+}
+
+int main(void)
+{
+	alarm(60);
+	snprintf(name_a, sizeof(name_a), "posix:/syncbox-att-a%d", (int)getpid());
+	snprintf(name_b, sizeof(name_b), "posix:/syncbox-att-b%d", (int)getpid());
+	end_of_senders();
+	removal();
+	several();
+	receivers();
+	return tap_end();
+}
