@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -23,19 +22,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blocked.h"
 #include "internal.h"
 
 #define RECEIVER_BYTE 1
 
 struct member {
 	struct sync_queue_watch *all;
-	int queue;    /* the caller's descriptor */
-	int lock;     /* a description of its own, for the flock */
-	int notices;  /* number of the inotify watch */
-	bool begun;   /* there was a sender, or a message */
-	bool blocked; /* there is a thread */
-	bool ended;   /* under all->mutex: the thread is done */
-	pthread_t thread;
+	int queue;   /* the caller's descriptor */
+	int lock;    /* a description of its own, for the flock */
+	int notices; /* number of the inotify watch */
+	bool begun;  /* there was a sender, or a message */
+	bool has_thread;
+	bool ended; /* under all->mutex: the thread is done */
+	struct sync_blocked thread;
 };
 
 struct sync_queue_watch {
@@ -83,39 +83,35 @@ SYNC_API int sync_queue_has_receiver(const struct sync_queue *q)
 
 /* ---- the threads ---- */
 
-static void *block(void *arg)
+static int block(void *arg)
+{
+	const struct member *m = arg;
+	if (flock(m->lock, LOCK_EX))
+		return -errno;
+	flock(m->lock, LOCK_UN);
+	return 0;
+}
+
+static void report(void *arg)
 {
 	struct member *m = arg;
 	uint64_t one = 1;
-	int old;
-	/* flock is no cancellation point; nothing else is done meanwhile that could be cut short. */
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old); /* NOLINT(cert-pos47-c) */
-	while (flock(m->lock, LOCK_EX) && errno == EINTR)
-		;
-	flock(m->lock, LOCK_UN);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	pthread_mutex_lock(&m->all->mutex);
 	m->ended = true;
 	pthread_mutex_unlock(&m->all->mutex);
 	if (write(m->all->event, &one, sizeof(one)) < 0)
-		return NULL; /* it cannot overflow */
-	return NULL;
+		return; /* it cannot overflow */
 }
 
-/* Signals are for the threads of the program. */
 static int start(struct member *m)
 {
-	sigset_t every;
-	sigset_t before;
-	if (m->blocked)
+	if (m->has_thread)
 		return 0;
 	m->ended = false;
-	sigfillset(&every);
-	pthread_sigmask(SIG_BLOCK, &every, &before);
-	int err = pthread_create(&m->thread, NULL, block, m);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	m->blocked = !err;
-	return err ? -ENOMEM : 0; /* its EAGAIN is a limit on threads */
+	m->thread = (struct sync_blocked){.call = block, .after = report, .arg = m};
+	int r = sync_blocked_start(&m->thread);
+	m->has_thread = !r;
+	return r;
 }
 
 static void reap(struct member *m)
@@ -123,10 +119,10 @@ static void reap(struct member *m)
 	pthread_mutex_lock(&m->all->mutex);
 	bool ended = m->ended;
 	pthread_mutex_unlock(&m->all->mutex);
-	if (!m->blocked || !ended)
+	if (!m->has_thread || !ended)
 		return;
-	pthread_join(m->thread, NULL);
-	m->blocked = false;
+	sync_blocked_stop(&m->thread);
+	m->has_thread = false;
 }
 
 /* ---- is this the end? ---- */
@@ -153,7 +149,7 @@ static int at_end(struct member *m)
 	if (!(until & SYNC_UNTIL_EOF))
 		return 0;
 	reap(m);
-	if (m->blocked)
+	if (m->has_thread)
 		return 0;
 	if (flock(m->lock, LOCK_EX | LOCK_NB)) {
 		m->begun = true;
@@ -210,10 +206,8 @@ SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
 	int saved = errno;
 	for (size_t i = 0; i < w->n; i++) {
 		struct member *m = &w->members[i];
-		if (m->blocked) {
-			pthread_cancel(m->thread);
-			pthread_join(m->thread, NULL);
-		}
+		if (m->has_thread)
+			sync_blocked_stop(&m->thread);
 		close(m->lock);
 	}
 	if (w->event >= 0)

@@ -7,11 +7,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "blocked.h"
 #include "poolfile.h"
 #include "probe.h"
 
@@ -19,7 +19,7 @@ struct probe {
 	struct sync_probes *all;
 	unsigned slot;
 	uint32_t word;
-	pthread_t thread;
+	struct sync_blocked blocked;
 	bool won; /* under all->lock */
 	struct probe *next;
 };
@@ -54,54 +54,24 @@ int sync_probes_begin(const char *path, struct sync_probes **out)
 	return 0;
 }
 
-static void report(struct probe *probe)
+static int block(void *arg)
 {
+	const struct probe *probe = arg;
+	unsigned byte = POOL_SLOTS + probe->slot;
+	if (probe->slot == POOL_TURN)
+		return sync_poolfile_await_size(probe->all->page, probe->word);
+	return sync_poolfile_lock(probe->all->fd, byte, byte, SYNC_EXCLUSIVE, true);
+}
+
+static void report(void *arg)
+{
+	struct probe *probe = arg;
 	uint64_t one = 1;
 	pthread_mutex_lock(&probe->all->lock);
 	probe->won = true;
 	pthread_mutex_unlock(&probe->all->lock);
 	if (write(probe->all->event, &one, sizeof(one)) < 0)
 		return; /* it cannot overflow */
-}
-
-static void *block(void *arg)
-{
-	struct probe *probe = arg;
-	unsigned byte = POOL_SLOTS + probe->slot;
-	int r;
-	int old;
-	/*
-	 * To musl F_OFD_SETLKW is no cancellation point. What is won at the moment of cancellation goes
-	 * when the description is closed, and nothing else is done here meanwhile: so, against the rule,
-	 * asynchronously.
-	 */
-	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old); /* NOLINT(cert-pos47-c) */
-	do
-		r = probe->slot == POOL_TURN
-			    ? sync_poolfile_await_size(probe->all->page, probe->word)
-			    : sync_poolfile_lock(probe->all->fd, byte, byte, SYNC_EXCLUSIVE, true);
-	while (r == -EINTR);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-	if (!r)
-		report(probe);
-	return NULL;
-}
-
-/* Signals are for the threads of the program. */
-static int start(struct probe *probe)
-{
-	pthread_attr_t attr;
-	sigset_t every;
-	sigset_t before;
-	sigfillset(&every);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, (size_t)256 * 1024);
-	pthread_sigmask(SIG_BLOCK, &every, &before);
-	int err = pthread_create(&probe->thread, &attr, block, probe);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	/* Its EAGAIN means a limit on threads, no "try again". */
-	return err ? -ENOMEM : 0;
 }
 
 int sync_probes_add(struct sync_probes *p, unsigned slot, uint32_t word)
@@ -121,7 +91,8 @@ int sync_probes_add(struct sync_probes *p, unsigned slot, uint32_t word)
 	probe->all = p;
 	probe->slot = slot;
 	probe->word = word;
-	int r = start(probe);
+	probe->blocked = (struct sync_blocked){.call = block, .after = report, .arg = probe};
+	int r = sync_blocked_start(&probe->blocked);
 	if (r) {
 		free(probe);
 		return r;
@@ -148,7 +119,7 @@ int sync_probes_won(struct sync_probes *p)
 		pthread_mutex_unlock(&p->lock);
 		if (!won)
 			continue;
-		pthread_join(probe->thread, NULL);
+		sync_blocked_stop(&probe->blocked);
 		int slot = (int)probe->slot;
 		*at = probe->next;
 		free(probe);
@@ -168,11 +139,9 @@ void sync_probes_end(struct sync_probes *p)
 {
 	if (!p)
 		return;
-	for (const struct probe *i = p->list; i; i = i->next)
-		pthread_cancel(i->thread);
 	while (p->list) {
 		struct probe *probe = p->list;
-		pthread_join(probe->thread, NULL);
+		sync_blocked_stop(&probe->blocked);
 		p->list = probe->next;
 		free(probe);
 	}

@@ -16,9 +16,8 @@ set -u
 PATH=$BUILD/bin:$PATH
 unset SYNCBOX_HELD
 TOP=$(cd "$(dirname "$0")/.." && pwd)
-# In sanitizer builds: an applet leaves its memory to exit(2). The C tests do look for leaks. A thread
-# that is cancelled leaves its stack poisoned.
-ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0
+# In sanitizer builds: an applet leaves its memory to exit(2). The C tests do look for leaks.
+ASAN_OPTIONS=detect_leaks=0
 export PATH TOP ASAN_OPTIONS
 tests=0 failed=0 status=0 out='' err=''
 scratch=$(mktemp -d) || exit 1

@@ -19,18 +19,6 @@
 #define SHORT_MS 40                /* of a wait that shall end by itself */
 #define REASON INT64_C(5000000000) /* ns: later than that no wait may end on a slow machine */
 
-#ifdef __SANITIZE_ADDRESS__
-/*
- * A thread that is cancelled leaves its frames marked as such; what libasan itself calls on that stack
- * afterwards, sigaltstack(2), is then reported. So it shall not.
- */
-extern const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void)
-{
-	return "use_sigaltstack=0";
-}
-#endif
-
 static const char *const sem_backends[] = {
 #define SEM_BACKEND(name) #name,
 #include "backends.def"
