@@ -190,6 +190,13 @@ int child_start_thread(void *(*run)(void *), void *arg)
 	return err ? err : pthread_detach(thread);
 }
 
+void child_guard_messages(bool begin)
+{
+	static struct sigaction before;
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGPIPE, begin ? &ignore : &before, begin ? &before : NULL);
+}
+
 int child_run(const struct child_plan *plan)
 {
 	sigset_t set;

@@ -3,6 +3,7 @@
 #ifndef CMD_CHILD_H
 #define CMD_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct child_plan {
@@ -32,6 +33,12 @@ int child_run(const struct child_plan *plan);
  * get, and discard, the SIGCHLD that tells of COMMAND's end. 0, or an error number.
  */
 int child_start_thread(void *(*run)(void *), void *arg);
+
+/*
+ * BEGIN: from here a message that nobody reads does no harm, for what we have taken must not be lost by
+ * SIGPIPE; else as before, for COMMAND.
+ */
+void child_guard_messages(bool begin);
 
 /* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);

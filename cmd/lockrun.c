@@ -323,13 +323,17 @@ static int run(int argc, char **argv)
 	lockset_acquire(&set);
 	if (supervised)
 		child_hold_signals();
+	if (o.common.verbose)
+		child_guard_messages(true);
 	lockset_say_acquired(&set);
 	if (held_export(set.wants, set.count))
 		die(EXIT_SYSTEM,
 		    "cannot tell the command what is locked: too many lockruns one in the "
 		    "other");
-	if (o.common.verbose)
+	if (o.common.verbose) {
 		warn("running %s", quote(o.command[0]));
+		child_guard_messages(false);
+	}
 	return supervised ? run_supervised(&o, &set) : run_in_place(&o, &set);
 }
 

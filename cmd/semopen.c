@@ -75,6 +75,13 @@ static const char *reason(int err)
 		return "no timer could be had for the timeout: raise ulimit -i (pending signals)";
 	case EBUSY:
 		return "every real-time signal has a handler, so none is left for the timeout";
+	case EUSERS:
+		return "1024 commands own permits of it, which is all that its ledger can hold: "
+		       "wait "
+		       "for one to end";
+	case EINPROGRESS:
+		return "another process changes it at this moment, or was stopped in doing so: try "
+		       "again";
 	case EXDEV:
 		return "the FIFOs of those who wait, FILE.wake beside it, are not here: do that "
 		       "where they are, or share the directory";
@@ -102,6 +109,8 @@ static int status(int err)
 	case ENOSPC:
 	case ENOSYS:
 	case EAGAIN:
+	case EUSERS:
+	case EINPROGRESS:
 		return EXIT_SYSTEM;
 	default:
 		return exit_status_of(err);
@@ -179,6 +188,14 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 		     "sync-backends(7)",
 		     what, name);
 		return EXIT_BAD_USAGE;
+	case EPERM:
+		if (!(sync_sem_caps(sem) & SYNC_CAP_RESIZE) && sync_sem_caps(sem) & SYNC_CAP_SHARE)
+			warn("cannot %s %s: its ledger, /dev/shm/dbt.NAME, was made by somebody "
+			     "whom we cannot trust: have it removed",
+			     what, name);
+		else
+			warn("cannot %s %s: %s", what, name, strerror(-err));
+		return EXIT_DENIED;
 	case EIDRM:
 		warn("%s was removed", name);
 		return EXIT_GONE;

@@ -25,10 +25,11 @@ struct opts {
 	enum action action;
 	unsigned actions; /* how many were asked for */
 	unsigned count, max, size;
+	bool json;
 	char *name;
 };
 
-enum { OPT_MAX = 256, OPT_RESIZE, OPT_DRAIN, OPT_REPAIR, OPT_FD };
+enum { OPT_MAX = 256, OPT_RESIZE, OPT_DRAIN, OPT_REPAIR, OPT_FD, OPT_JSON };
 
 static const struct argp_option options[] = {
 	{"count", 'c', "K", 0, "Give K permits instead of 1", 1},
@@ -39,6 +40,7 @@ static const struct argp_option options[] = {
 	{"drain", OPT_DRAIN, NULL, 0, "Close the pool, and wait until all permits are back", 3},
 	{"fd", OPT_FD, "N", 0, "Give back what our caller's descriptor N has of the pool", 3},
 	{"repair", OPT_REPAIR, NULL, 0, "Give back what owners who were killed had taken", 4},
+	{"json", OPT_JSON, NULL, 0, "With --repair: as a JSON array", 4},
 	{0},
 };
 
@@ -65,6 +67,8 @@ static error_t finish(struct opts *o, struct argp_state *state)
 		argp_error(state, "--resize, --drain, --repair and --fd: give one of them");
 	if (o->actions && (o->count || o->max))
 		argp_error(state, "-c and --max go with giving permits alone");
+	if (o->json && o->action != REPAIR)
+		argp_error(state, "--json goes with --repair");
 	o->count = o->count ? o->count : 1;
 	return 0;
 }
@@ -100,6 +104,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_REPAIR:
 		choose(o, REPAIR);
+		return 0;
+	case OPT_JSON:
+		o->json = true;
 		return 0;
 	case OPT_FD:
 		if (!parse_count(arg, INT32_MAX, &n))
@@ -178,8 +185,12 @@ static int drain(struct opts *o, struct sync_sem *sem, const struct timespec *de
 		r = sync_sem_drain(sem, deadline);
 	while (r == -EINTR);
 	waiting_end(line);
-	if (r != -ETIMEDOUT)
-		return r ? semfail("drain", sem, 0, r) : EXIT_DONE;
+	if (r && r != -ETIMEDOUT)
+		return semfail("drain", sem, 0, r);
+	if (!r && o->common.verbose)
+		warn("%s is closed, and all its permits are back", quote(o->name));
+	if (!r)
+		return EXIT_DONE;
 	if (!o->common.quiet) {
 		char who[400];
 		holders_describe_sem(who, sizeof(who), sem, 0);
@@ -196,7 +207,11 @@ static int resize(const struct opts *o, struct sync_sem *sem)
 		     o->size);
 		return EXIT_BAD_USAGE;
 	}
-	return r ? semfail("resize", sem, 0, r) : EXIT_DONE;
+	if (r)
+		return semfail("resize", sem, 0, r);
+	if (o->common.verbose)
+		warn("%s has %u permits", quote(o->name), o->size);
+	return EXIT_DONE;
 }
 
 static int repair(const struct opts *o, struct sync_sem *sem)
@@ -208,7 +223,9 @@ static int repair(const struct opts *o, struct sync_sem *sem)
 		returned = doubtful = r = 0; /* the kernel has seen to it */
 	if (r)
 		return semfail("repair", sem, 0, r);
-	if (!o->common.quiet)
+	if (o->json)
+		printf("[{\"returned\":%u,\"doubtful\":%u}]\n", returned, doubtful);
+	else if (!o->common.quiet)
 		printf("returned %u doubtful %u\n", returned, doubtful);
 	return EXIT_DONE;
 }

@@ -311,8 +311,10 @@ static int run_command(struct job *j, bool in_place)
 	for (size_t i = 0; i < o->count; i++)
 		if (!strcmp(sync_sem_name(j->wants[i].sem), o->asks[0].name))
 			export_slots(j->wants[i].sem);
-	if (o->common.verbose)
+	if (o->common.verbose) {
 		warn("running %s", quote(o->command[0]));
+		child_guard_messages(false);
+	}
 	if (in_place)
 		return child_exec(&plan);
 	int status = child_run(&plan);
@@ -405,6 +407,8 @@ static int run(int argc, char **argv)
 			       asked_of(&o, failed), r);
 	if (supervised)
 		child_hold_signals();
+	if (o.common.verbose)
+		child_guard_messages(true);
 	if (o.common.verbose)
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
 	return o.command ? run_command(&j, !supervised) : EXIT_DONE;

@@ -51,6 +51,7 @@ _syncbox_options() {
 			'--drain'
 			'--fd=any'
 			'--repair'
+			'--json'
 			'--nonblock' '-n'
 			'--timeout=any' '-w=any'
 			'--conflict-exit-code=any' '-E=any'

@@ -9,7 +9,7 @@ function __syncbox_options -a applet
 	case lockrun
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case sempost
-		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case semwait
 		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	end
@@ -74,6 +74,7 @@ complete -c syncbox -c sempost -n '__syncbox_in sempost' -l resize -x -d 'Let th
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -l drain -d 'Close the pool, and wait until all permits are back'
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -l fd -x -d 'Give back what our caller\'s descriptor N has of the pool'
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -l repair -d 'Give back what owners who were killed had taken'
+complete -c syncbox -c sempost -n '__syncbox_in sempost' -l json -d 'With --repair: as a JSON array'
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -s n -l nonblock -d 'Try once, never wait'
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
 complete -c syncbox -c sempost -n '__syncbox_in sempost' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'

@@ -246,14 +246,14 @@ static int claim(struct sync_escrow *e)
 		/* Somebody came and went between our look and our lock. */
 		unlock(e->fd, SLOTS + i);
 	}
-	return -ENOSPC;
+	return -EUSERS;
 }
 
 static int claim_or_settle(struct sync_escrow *e)
 {
 	struct sync_settled sum = {0, 0};
 	int i = claim(e);
-	if (i != -ENOSPC)
+	if (i != -EUSERS)
 		return i;
 	int peer = sync_escrow_peer_open(e);
 	if (peer < 0)

@@ -311,7 +311,7 @@ enum {
  * Take COUNT permits, all or none. A waiter keeps its place in the queue until the deadline.
  * 0, -ETIMEDOUT, -EINTR, -EIDRM it was removed; -EINVAL COUNT is 0; -E2BIG more than the pool
  * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited;
- * -ENOSPC no room for one more owner; -ERANGE more than 32767 owned by one process (sysv); -EACCES it
+ * -EUSERS no room for one more owner (posix: 1024); -ERANGE more than 32767 owned by one process (sysv); -EACCES it
  * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY as a lock.
  * sync-backends(7), SEMAPHORES.
  */
@@ -356,7 +356,10 @@ struct sync_sem_state {
 };
 int sync_sem_state(struct sync_sem *sem, struct sync_sem_state *out);
 
-/* Give the pool SIZE permits. Those beyond are not given out again. 0 closes it. */
+/*
+ * Give the pool SIZE permits. Those beyond are not given out again. 0 closes it. -EXDEV it would not be heard
+ * of by who waits: this is not where the pool's FIFOs are; -EINPROGRESS another resizes, and was stopped.
+ */
 int sync_sem_resize(struct sync_sem *sem, unsigned size);
 
 /* Close the pool, then wait until all permits are back. It stays closed. Returns as a wait. */

@@ -107,22 +107,37 @@ static void set_mode(const char *name, mode_t mode)
 	close(fd);
 }
 
+/* Whoever owns it could hinder us by its FIFOs: so it is the pool's owner's, root's, or ours. */
+static int trust(int fd, uid_t owner)
+{
+	struct stat st;
+	int r = fstat(fd, &st) ? -errno : 0;
+	if (!r && st.st_uid != owner && st.st_uid != 0 && st.st_uid != geteuid())
+		r = -EPERM;
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
+}
+
 /* Made for a file of that mode: who may read and write the file may come in, and add FIFOs. */
-static int wake_dir(const char *path, mode_t mode)
+static int wake_dir(const char *path, mode_t mode, uid_t owner)
 {
 	char name[PATH_ROOM];
 	int r = wake_path(name, path);
 	if (r)
 		return r;
 	int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 || errno != ENOENT)
-		return fd < 0 ? -errno : fd;
+	if (fd >= 0)
+		return trust(fd, owner);
+	if (errno != ENOENT)
+		return -errno;
 	if (!mkdir(name, 0700))
 		set_mode(name, (mode & 0666) | (mode & 0444) >> 2);
 	else if (errno != EEXIST)
 		return -errno;
 	fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : trust(fd, owner);
 }
 
 int sync_poolfile_wake_dir(const char *path)
@@ -130,7 +145,7 @@ int sync_poolfile_wake_dir(const char *path)
 	struct stat st;
 	if (lstat(path, &st))
 		return -errno;
-	return wake_dir(path, st.st_mode);
+	return wake_dir(path, st.st_mode, st.st_uid);
 }
 
 /* ---- open, make ---- */
@@ -196,7 +211,7 @@ static int fill(int fd, const char *path, const struct sync_sem_opts *opts)
 	char header[HEADER + 1];
 	struct sync_poolinfo info = {.size = opts->initial};
 	struct stat st;
-	int dir = wake_dir(path, file_mode(opts));
+	int dir = wake_dir(path, file_mode(opts), geteuid());
 	if (dir >= 0 && !fstat(dir, &st))
 		info.wake = st.st_ino;
 	if (dir >= 0)
@@ -256,6 +271,26 @@ static void fifo_name(char name[16], unsigned slot)
 	snprintf(name, 16, slot == POOL_TURN ? "turn" : "%u", slot);
 }
 
+/*
+ * A FIFO that is ours gets the mode of its directory, whatever the umask has left of it, or a kill
+ * of whoever made it. Not by its name: that may lead elsewhere by now.
+ */
+static void mend_fifo(int dir, const char *name)
+{
+	char self[40];
+	struct stat here;
+	struct stat there;
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (!fstat(fd, &here) && !fstat(dir, &there) && S_ISFIFO(here.st_mode) &&
+	    here.st_uid == geteuid() && ((here.st_mode ^ there.st_mode) & 0666) &&
+	    chmod(self, there.st_mode & 0666))
+		errno = 0; /* others cannot open it, and wait by threads */
+	close(fd);
+}
+
 int sync_poolfile_fifo(int dir, unsigned slot, int flags)
 {
 	char name[16];
@@ -263,20 +298,20 @@ int sync_poolfile_fifo(int dir, unsigned slot, int flags)
 	flags |= O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(dir, name, flags);
 	if (fd < 0 && errno == ENOENT) {
-		struct stat st;
-		if (fstat(dir, &st))
-			return -errno;
 		if (!mkfifoat(dir, name, 0600))
-			fchmodat(dir, name, st.st_mode & 0666, 0);
+			mend_fifo(dir, name);
 		fd = openat(dir, name, flags);
 	}
 	if (fd < 0)
 		return -errno;
 	struct stat st;
-	if (fstat(fd, &st) || !S_ISFIFO(st.st_mode)) {
+	struct stat there;
+	if (fstat(fd, &st) || fstat(dir, &there) || !S_ISFIFO(st.st_mode)) {
 		close(fd);
 		return -EUCLEAN;
 	}
+	if ((st.st_mode ^ there.st_mode) & 0666)
+		mend_fifo(dir, name);
 	return sync_fd_raise(fd);
 }
 
@@ -324,24 +359,44 @@ int sync_poolfile_await_size(void *page, uint32_t word)
 	return r == -EAGAIN ? 0 : r;
 }
 
-int sync_poolfile_resize(const char *path, int fd, unsigned size)
+static int write_header(int fd, const struct sync_poolinfo *info)
 {
 	char header[HEADER + 1];
+	format_header(header, info);
+	ssize_t n = pwrite(fd, header, HEADER, 0);
+	return n == HEADER ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+/* A head may sleep by FIFOs that are not here, or that we may not open: it would not hear of it. */
+static int open_turn(int dir, int fd, struct sync_poolinfo *info, bool nobody_waits)
+{
+	struct stat st;
+	if (dir >= 0 && !is_wake_dir(dir, fd, info) && nobody_waits && !fstat(dir, &st))
+		info->wake = st.st_ino;
+	if (!info->wake)
+		return -ENOENT;
+	if (dir < 0)
+		return dir;
+	return is_wake_dir(dir, fd, info) ? sync_poolfile_fifo(dir, POOL_TURN, O_RDWR) : -EXDEV;
+}
+
+int sync_poolfile_resize(const char *path, int fd, unsigned size, bool nobody_waits)
+{
 	struct sync_poolinfo info = {0};
 	int r = sync_poolfile_info(fd, &info);
-	int dir = r ? r : sync_poolfile_wake_dir(path);
-	if (dir >= 0 && !is_wake_dir(dir, fd, &info))
-		r = info.wake ? -EXDEV : 0; /* a head may sleep by FIFOs that are not here */
-	if (!r) {
-		info.size = size;
-		format_header(header, &info);
-		ssize_t n = pwrite(fd, header, HEADER, 0);
-		r = n == HEADER ? 0 : n < 0 ? -errno : -ENOSPC;
-	}
-	if (!r) {
+	if (r)
+		return r;
+	int dir = sync_poolfile_wake_dir(path);
+	int turn = open_turn(dir, fd, &info, nobody_waits);
+	if (turn < 0 && info.wake && !nobody_waits)
+		r = turn;
+	info.size = size;
+	if (!r)
+		r = write_header(fd, &info);
+	if (!r)
 		wake_sleepers(fd);
-		sync_poolfile_turn(path);
-	}
+	if (turn >= 0)
+		close(turn); /* whoever has it open for reading sees a hang-up */
 	if (dir >= 0)
 		close(dir);
 	return r;

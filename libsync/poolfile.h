@@ -63,8 +63,11 @@ void *sync_poolfile_map(int fd);
 void sync_poolfile_unmap(void *page);
 /* Sleep until the size is not what WORD says, or perhaps is not. */
 MUST_CHECK int sync_poolfile_await_size(void *page, uint32_t word);
-/* -EXDEV: this is not where its FIFOs are. */
-MUST_CHECK int sync_poolfile_resize(const char *path, int fd, unsigned size);
+/*
+ * -EXDEV: this is not where its FIFOs are, and somebody may wait by them. With NOBODY_WAITS (the caller has
+ * QUEUE) these here will be its FIFOs from now on.
+ */
+MUST_CHECK int sync_poolfile_resize(const char *path, int fd, unsigned size, bool nobody_waits);
 /* Write down, for people, who took a slot. */
 void sync_poolfile_record(int fd, unsigned slot, const char *label);
 MUST_CHECK int sync_poolfile_unlink(const char *path);

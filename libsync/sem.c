@@ -142,7 +142,9 @@ SYNC_API int sync_sem_wait_all(struct sync_sem_want *wants, size_t n, unsigned f
 		qsort(wants, n, sizeof(*wants), by_identity);
 	while (!r && i < n) {
 		size_t same = sum(wants + i, n - i, &count);
-		r = sync_sem_wait(wants[i].sem, count, flags, deadline);
+		/* The threads of a wait would win permits while we wait for the next. */
+		unsigned with = i + same < n ? flags & ~(unsigned)SYNC_SEM_EXEC : flags;
+		r = sync_sem_wait(wants[i].sem, count, with, deadline);
 		if (!r)
 			i += same;
 	}

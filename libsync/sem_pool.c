@@ -23,6 +23,9 @@
 #include "poolfile.h"
 #include "poolwatch.h"
 
+/* For so many permits. What has none is waited for by a thread. */
+#define MOST_FIFOS 16
+
 struct sem_pool {
 	struct sync_sem base;
 	char *path;
@@ -95,6 +98,9 @@ static int pool_open(struct sync_sem *sem, const char *rest, const struct sync_s
 {
 	struct sem_pool *p = cast(sem);
 	p->gate = -1;
+	/* Before we open anything, which could get its number. */
+	if (opts->flags & SYNC_SEM_BY_FD && fcntl(opts->fd, F_GETFD) < 0)
+		return -errno;
 	int r = find_path(rest, opts, &p->path);
 	if (!r && opts->label) {
 		p->label = strdup(opts->label);
@@ -259,9 +265,10 @@ struct hunt {
 	struct sem_pool *pool;
 	unsigned want;
 	unsigned size;     /* of the pool, now */
-	unsigned *claimed; /* slots that p->fd has locked, but that are not yet in p->slots */
+	unsigned *claimed; /* slots that p->gate has locked, but that are not yet in p->slots */
 	unsigned got;
 	struct sync_poolwatch watch;
+	bool leave; /* its threads, to an exec that follows */
 };
 
 static bool is_claimed(const struct hunt *h, unsigned slot)
@@ -279,7 +286,7 @@ static int collect(struct hunt *h)
 		if (is_claimed(h, slot))
 			continue;
 		unsigned byte = POOL_SLOTS + slot;
-		int r = sync_poolfile_lock(h->pool->fd, byte, byte, SYNC_EXCLUSIVE, false);
+		int r = sync_poolfile_lock(h->pool->gate, byte, byte, SYNC_EXCLUSIVE, false);
 		if (!r)
 			h->claimed[h->got++] = slot;
 		else if (r != -EAGAIN)
@@ -292,7 +299,7 @@ static void give_back(struct hunt *h)
 {
 	while (h->got) {
 		unsigned byte = POOL_SLOTS + h->claimed[--h->got];
-		if (unlock(h->pool->fd, byte, byte))
+		if (unlock(h->pool->gate, byte, byte))
 			return; /* to unlock what is locked cannot fail */
 	}
 }
@@ -336,7 +343,7 @@ static void take_over(struct hunt *h, unsigned slot)
 	unsigned byte = POOL_SLOTS + slot;
 	sync_poolwatch_give_up(&h->watch, slot);
 	if (h->got < h->want && slot < h->size && !is_claimed(h, slot) &&
-	    !sync_poolfile_lock(h->pool->fd, byte, byte, SYNC_EXCLUSIVE, false))
+	    !sync_poolfile_lock(h->pool->gate, byte, byte, SYNC_EXCLUSIVE, false))
 		h->claimed[h->got++] = slot;
 }
 
@@ -374,8 +381,9 @@ static int wait_for_slot(struct hunt *h, const struct timespec *deadline)
 /* What the owner's heirs must inherit. Without a FIFO a slot is waited for by a thread. */
 static void open_fifo(struct sem_pool *p, int *dir, unsigned slot)
 {
-	if (p->borrowed)
-		return; /* we cannot give the caller one */
+	/* We cannot give the caller one; and COMMAND needs descriptors, too. */
+	if (p->borrowed || p->fd_count > MOST_FIFOS)
+		return;
 	if (*dir == -1)
 		*dir = sync_poolfile_wake_dir(p->path);
 	int fd = *dir >= 0 ? sync_poolfile_fifo(*dir, slot, O_RDWR) : *dir;
@@ -402,11 +410,39 @@ static void renumber(struct sem_pool *p)
 	p->fd = p->gate = fd;
 }
 
+/*
+ * From our own description to the caller's, all or none: under GATE nobody comes between but a drain,
+ * which wants all slots. Collected there from the start, they would stay with the caller if we are killed.
+ */
+static int hand_over(struct hunt *h)
+{
+	const struct sem_pool *p = h->pool;
+	if (!p->borrowed)
+		return 0;
+	for (unsigned i = 0; i < h->got; i++) {
+		unsigned byte = POOL_SLOTS + h->claimed[i];
+		int r = unlock(p->gate, byte, byte);
+		if (!r)
+			r = sync_poolfile_lock(p->fd, byte, byte, SYNC_EXCLUSIVE, false);
+		if (!r)
+			continue;
+		while (i-- > 0) {
+			byte = POOL_SLOTS + h->claimed[i];
+			if (unlock(p->fd, byte, byte))
+				break;
+		}
+		return r == -EAGAIN ? -ERESTART : r;
+	}
+	return 0;
+}
+
 static int settle(struct hunt *h)
 {
 	struct sem_pool *p = h->pool;
 	int dir = -1;
 	int r = grow(p, p->count + h->got);
+	if (!r)
+		r = hand_over(h);
 	if (r)
 		return r;
 	if (!p->fd_count)
@@ -446,8 +482,11 @@ static int hunt(struct hunt *h, const struct timespec *deadline)
 		if (!r)
 			r = sync_poolfile_check(p->path, p->gate);
 	}
-	if (!r)
+	if (!r) {
+		/* Our threads would be the first to get what is handed over. */
+		sync_poolwatch_end(&h->watch, !p->borrowed && h->leave);
 		r = settle(h);
+	}
 	if (r)
 		give_back(h);
 	int r2 = leave_line(p);
@@ -458,15 +497,15 @@ static int pool_wait(struct sync_sem *sem, unsigned count, unsigned flags,
 		     const struct timespec *deadline)
 {
 	unsigned few[16];
-	struct hunt h = {.pool = cast(sem), .want = count};
+	struct hunt h = {.pool = cast(sem), .want = count, .leave = flags & SYNC_SEM_EXEC};
 	h.claimed = count <= 16 ? few : malloc(count * sizeof(*h.claimed));
 	if (!h.claimed)
 		return -ENOMEM;
 	int r;
 	do {
 		r = hunt(&h, deadline);
-		sync_poolwatch_end(&h.watch, !r && flags & SYNC_SEM_EXEC);
-	} while (r == -ESTALE && (r = reopen(h.pool)) == 0);
+		sync_poolwatch_end(&h.watch, !r && h.leave);
+	} while (r == -ERESTART || (r == -ESTALE && (r = reopen(h.pool)) == 0));
 	if (h.claimed != few)
 		free(h.claimed);
 	return r;
@@ -492,11 +531,16 @@ static void close_fifos(struct sem_pool *p, size_t from)
 static int pool_release(struct sync_sem *sem)
 {
 	struct sem_pool *p = cast(sem);
-	int r = find_ours(p);
-	if (r || !p->count)
-		return r;
-	while (p->count)
+	/* Somebody may be about to take for the same descriptor. */
+	int r = p->borrowed ? lock_gate(p, NULL) : 0;
+	if (!r)
+		r = find_ours(p);
+	while (!r && p->count)
 		free_slot(p, p->slots[--p->count]);
+	if (p->borrowed && unlock(p->gate, POOL_GATE, POOL_GATE))
+		return r;
+	if (r)
+		return r;
 	close_fifos(p, 1);
 	p->latest_count = 0;
 	sync_poolfile_turn(p->path);
@@ -556,10 +600,13 @@ static int pool_resize(struct sync_sem *sem, unsigned size)
 	sync_deadline_in(1000000000, &soon);
 	int r = lock_in_time(p->gate, POOL_CONFIG, &soon);
 	if (r)
-		return r;
-	r = sync_poolfile_resize(p->path, p->gate, size);
-	int r2 = unlock(p->gate, POOL_CONFIG, POOL_CONFIG);
-	return r ? r : r2;
+		return r == -ETIMEDOUT ? -EINPROGRESS : r;
+	/* Who has QUEUE knows that no head sleeps. */
+	bool ours = !sync_poolfile_lock(p->gate, POOL_QUEUE, POOL_QUEUE, SYNC_EXCLUSIVE, false);
+	r = sync_poolfile_resize(p->path, p->gate, size, ours);
+	int r2 = ours ? unlock(p->gate, POOL_QUEUE, POOL_QUEUE) : 0;
+	int r3 = unlock(p->gate, POOL_CONFIG, POOL_CONFIG);
+	return r ? r : r2 ? r2 : r3;
 }
 
 /* One lock on all slots is granted when the last of them is free. */

@@ -8,12 +8,15 @@
 
 #include "shmfile.h"
 
-/* Owner, group, mode. The group's bits are for that group and no other. */
+/*
+ * Owner, group, mode. The group's bits are for that group and no other: to ours, which it is
+ * otherwise, everybody's apply. Never a bit that gives others our rights: LIKE may be anybody's.
+ */
 static int dress(int fd, const struct stat *like)
 {
-	mode_t mode = like->st_mode & 07777;
+	mode_t mode = like->st_mode & 0666;
 	if (fchown(fd, like->st_uid, like->st_gid) && fchown(fd, (uid_t)-1, like->st_gid))
-		mode &= ~(mode_t)070;
+		mode = (mode & ~(mode_t)070) | (mode & 07) << 3;
 	return fchmod(fd, mode) ? -errno : 0; /* not the umask's business */
 }
 

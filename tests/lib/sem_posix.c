@@ -744,7 +744,7 @@ static void full_ledger(void)
 	need(try_owned(sem) == 0, "own a permit");
 	for (int i = 1; i < 1024; i++)
 		put_slot(i, TAKING);
-	is(try_owned(sem), -ENOSPC, "with 1024 debts there is no room for one more");
+	is(try_owned(sem), -EUSERS, "with 1024 debts there is no room for one more");
 	is((int)state(sem).value, 1, "and nothing is taken");
 	put_slot(700, HOLDING);
 	is(try_owned(sem), 0, "a dead debtor's slot is settled to make room");
