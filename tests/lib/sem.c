@@ -490,7 +490,7 @@ static void interrupted(int ms, const char *text)
 	need(ASK(&waiter, handle) == 0, "install a handler");
 	TELL(&waiter, take_own, .ms = ms);
 	need(seen_blocked(&waiter), "see it wait");
-	kill(waiter.pid, SIGUSR1);
+	interrupt(&waiter);
 	is(heard(&waiter), -EINTR, text);
 	TELL(&waiter, take_own, .ms = ms);
 	need(seen_blocked(&waiter), "see it wait again");
@@ -667,7 +667,7 @@ static void waits_leave_nothing(void)
 
 	TELL(&waiter, take_own, .ms = LIMIT_MS);
 	need(seen_blocked(&waiter), "see it wait");
-	kill(waiter.pid, SIGUSR1);
+	interrupt(&waiter);
 	need(heard(&waiter) == -EINTR, "interrupt a wait");
 	is(ASK(&waiter, compare_traces), 0, "a wait that was interrupted leaves nothing behind");
 

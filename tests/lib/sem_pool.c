@@ -909,7 +909,7 @@ static void with_wake(const struct wake *w)
 	need(ASK(&last, handle) == 0, "install a handler");
 	TELL(&last, take_own, .count = 2, .ms = LIMIT_MS);
 	need(seen_blocked(&last), "see it wait");
-	kill(last.pid, SIGUSR1);
+	interrupt(&last);
 	is(heard(&last), -EINTR, "a handler ends a wait with -EINTR");
 	is(ASK(&last, tasks), 1, "which leaves no thread");
 	TELL(&last, take_own, .count = 2, .ms = LIMIT_MS);
