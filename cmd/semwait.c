@@ -407,10 +407,10 @@ static int run(int argc, char **argv)
 			       asked_of(&o, failed), r);
 	if (supervised)
 		child_hold_signals();
-	if (o.common.verbose)
+	if (o.common.verbose) {
 		child_guard_messages(true);
-	if (o.common.verbose)
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
+	}
 	return o.command ? run_command(&j, !supervised) : EXIT_DONE;
 }
 

@@ -288,9 +288,9 @@ done
 release go
 wait
 check "waiters are served in order, timed ones too" test "$(tr '\n' ' ' <order)" = '1 2 3 '
-check "a timed wait uses no CPU to speak of" sh -c 'lockrun W sleep 600 & p=$!; until lockrun --who W | grep -q holds; do :; done
+check "a timed wait uses no CPU to speak of" sh -c 'lockrun W sleep 600 & p=$!; until lockrun --who W | grep -q holds; do :; done # ok: a holder
 	lockrun -w 1 W true 2>/dev/null; kill $p
-	set -- $(cat /proc/$$/stat); shift 15; test $(($1 + $2)) -lt 100' # ok: a holder
+	set -- $(cat /proc/$$/stat); shift 15; test $(($1 + $2)) -lt 100'
 lockrun -v -w 5 L true 2>verbose.txt
 check "-v tells what happens" sh -c 'grep -q "locked .L. after" verbose.txt && grep -q "running .true." verbose.txt && grep -q unlocked verbose.txt'
 
