@@ -161,6 +161,32 @@ sempost --resize 1 pool:./closed
 wait $waiter
 status_is 0 "the owner's resize is heard" sh -c "exit $?"
 
+semwait -i 0 -m 666 --path pool:./half >/dev/null
+mkfifo -m 600 half.wake/turn # as a kill in the midst of making it leaves it
+semwait -w 30 pool:./half true &
+waiter=$!
+wait_for waiting_in half
+status_is 0 "a FIFO that a kill left with a wrong mode is mended by its owner" \
+	as 65534 65534 sempost --resize 1 pool:"$PWD/half"
+wait $waiter
+status_is 0 "so that others are heard" sh -c "exit $?"
+
+if strace -o /dev/null true 2>/dev/null; then
+	semwait -i 1 -m 666 --path pool:./race >/dev/null
+	: >precious
+	chmod 600 precious
+	strace -f -o /dev/null -e trace=mknodat -e inject=mknodat:delay_exit=500000 \
+		semwait pool:./race true &
+	slow=$!
+	wait_for exists race.wake/0
+	ln -s "$PWD/precious" trick
+	mv -f trick race.wake/0
+	wait $slow
+	check "a link put in the place of a new FIFO changes no file's mode" test "$(stat -c %a precious)" = 600
+else
+	skip "a link put in the place of a new FIFO changes no file's mode" "no strace, or it may not trace"
+fi
+
 if [ -z "${SANITIZE-}" ] && unshare -m true 2>/dev/null && lib=$(ldconfig -p | sed -n 's/.*libgcc_s.so.1 .*=> //p' | head -n 1) && [ -n "$lib" ]; then
 	rm -f held
 	sh -c 'exec 8<>p; semwait -c 2 --fd 8 pool:./p; echo >held; read x <go' &
