@@ -480,6 +480,8 @@ struct sync_queue_want {
  * Receive one message into BUF; its length is returned, and its number in *number, if not NULL. WANT is
  * NULL for any. Waits while there is none. -EMSGSIZE, and nothing is taken, if SIZE is too small for
  * the message (sysv), or for the longest that could come (posix): see sync_queue_state().
+ * The kernel writes to *number and BUF while it takes the message (sysv: if BUF lies right behind
+ * *number), so in shared memory it outlives a receiver that is killed at any moment.
  * -ETIMEDOUT, -EINTR, -EIDRM; -EBADF the handle is not for receiving; -EOPNOTSUPP a WANT without
  * SYNC_CAP_SELECT.
  */

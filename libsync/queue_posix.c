@@ -138,6 +138,11 @@ static int error_of(void)
 	return errno == ETIMEDOUT ? -EAGAIN : -errno;
 }
 
+union number {
+	long number;
+	unsigned priority;
+};
+
 static int queue_send(struct sync_queue *queue, const void *data, size_t len, long number,
 		      bool wait)
 {
@@ -153,12 +158,13 @@ static ssize_t queue_recv(struct sync_queue *queue, void *buf, size_t size,
 {
 	(void)want;
 	mqd_t fd = cast(queue)->fd;
-	unsigned priority;
-	ssize_t n = wait ? mq_receive(fd, buf, size, &priority)
-			 : mq_timedreceive(fd, buf, size, &priority, &passed);
+	/* The kernel itself shall write to *number: who is killed before we return has both. */
+	union number *out = (union number *)number;
+	ssize_t n = wait ? mq_receive(fd, buf, size, &out->priority)
+			 : mq_timedreceive(fd, buf, size, &out->priority, &passed);
 	if (n < 0)
 		return error_of();
-	*number = (long)priority;
+	out->number = (long)out->priority;
 	return n;
 }
 

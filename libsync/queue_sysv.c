@@ -199,15 +199,20 @@ static ssize_t take(struct queue_sysv *q, void *buf, size_t size, long type, int
 	struct msginfo info;
 	if (size > q->size && !limits(&info) && size > (size_t)info.msgmax)
 		size = (size_t)info.msgmax;
-	int r = make_room(q, size);
-	if (r)
-		return r;
-	ssize_t n = msgrcv(q->id, q->buf, size, type, flags);
+	/* What the caller has laid out as the kernel does needs no copy, and is there if we are killed. */
+	struct message *to = (struct message *)(void *)number;
+	if ((void *)to->text != buf) {
+		int r = make_room(q, size);
+		if (r)
+			return r;
+		to = q->buf;
+	}
+	ssize_t n = msgrcv(q->id, to, size, type, flags);
 	if (n < 0)
 		return error_of();
-	if (n)
-		memcpy(buf, q->buf->text, (size_t)n);
-	*number = q->buf->number;
+	if (to->text != (char *)buf && n)
+		memcpy(buf, to->text, (size_t)n);
+	*number = to->number;
 	return n;
 }
 
