@@ -2,13 +2,16 @@
 /*
  * Who attends a queue, and the end of a queue, as a pipe knows it: no message, and no sender left.
  *
- * A sender holds a shared flock on the queue itself, a receiver a shared record lock on a byte of it. So a
+ * A sender holds a shared flock on the queue itself, a receiver a read lock on a byte of it. So a
  * sender that is killed is gone for the kernel, and no end marker is ever put into the queue.
  *
  * To see the last sender go, a thread for each queue blocks in flock(LOCK_EX), which is granted when
  * nobody holds it shared, and gives it back at once. That only wakes us. What decides is one look while
  * we hold that lock ourselves: nobody can have begun to send, so if the queue is empty now, it is at
  * its end.
+ *
+ * To see the last receiver go, the thread asks for a write lock of that byte; whether one is there is seen
+ * without any lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +33,7 @@
 struct member {
 	struct sync_queue_watch *all;
 	int queue;   /* the caller's descriptor */
-	int lock;    /* a description of its own, for the flock */
+	int lock;    /* a description of its own, for the lock */
 	int notices; /* number of the inotify watch */
 	bool begun;  /* there was a sender, or a message */
 	bool has_thread;
@@ -47,6 +50,13 @@ struct sync_queue_watch {
 	size_t n;
 	struct member members[];
 };
+
+#define PATH_SIZE 40
+
+static void spell_path(char *path, int fd)
+{
+	snprintf(path, PATH_SIZE, "/proc/self/fd/%d", fd);
+}
 
 /* ---- attending ---- */
 
@@ -69,27 +79,76 @@ SYNC_API int sync_queue_attend(struct sync_queue *q)
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		return flock(fd, LOCK_SH) ? -errno : 0;
 	struct flock record = {.l_type = F_RDLCK};
-	return receiver_lock(fd, F_OFD_SETLK, &record);
+	int r = receiver_lock(fd, F_OFD_SETLKW, &record);
+	/* To read it as a file takes no message, but is a notice to those who await a receiver. */
+	char byte;
+	return r ? r : pread(fd, &byte, 1, 0) < 0 ? -errno : 0;
+}
+
+static int find_receiver(int fd)
+{
+	struct flock record = {.l_type = F_WRLCK};
+	int r = receiver_lock(fd, F_OFD_GETLK, &record);
+	/* A write lock is a sender's, that has waited till nobody was here. */
+	return r ? r : record.l_type == F_RDLCK;
 }
 
 SYNC_API int sync_queue_has_receiver(const struct sync_queue *q)
 {
-	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
-		return -EOPNOTSUPP;
-	struct flock record = {.l_type = F_WRLCK};
-	int r = receiver_lock(q->ops->fd(q), F_OFD_GETLK, &record);
-	return r ? r : record.l_type != F_UNLCK;
+	return q->ops->caps & SYNC_CAP_PRESENCE ? find_receiver(q->ops->fd(q)) : -EOPNOTSUPP;
+}
+
+static int await_notice(int inotify, const struct timespec *deadline)
+{
+	_Alignas(struct inotify_event) char buf[4096];
+	struct pollfd one = {.fd = inotify, .events = POLLIN};
+	struct timespec left;
+	if (deadline && !sync_deadline_left(deadline, &left))
+		return -ETIMEDOUT;
+	int n = ppoll(&one, 1, deadline ? &left : NULL, NULL);
+	return n < 0 || (n && read(inotify, buf, sizeof(buf)) < 0) ? -errno : 0;
+}
+
+SYNC_API int sync_queue_await_receiver(struct sync_queue *q, const struct timespec *deadline)
+{
+	char path[PATH_SIZE];
+	int r = sync_queue_has_receiver(q);
+	if (r)
+		return r < 0 ? r : 0;
+	if (sync_deadline_passed(deadline))
+		return -ETIMEDOUT;
+	int inotify = inotify_init1(IN_CLOEXEC);
+	if (inotify < 0)
+		return -errno;
+	spell_path(path, q->ops->fd(q));
+	if (inotify_add_watch(inotify, path, IN_ACCESS) < 0)
+		r = -errno;
+	while (!r && (r = sync_queue_has_receiver(q)) == 0)
+		r = await_notice(inotify, deadline);
+	close(inotify);
+	return r < 0 ? r : 0;
 }
 
 /* ---- the threads ---- */
 
-static int block(void *arg)
+static int await_last_sender(void *arg)
 {
 	const struct member *m = arg;
 	if (flock(m->lock, LOCK_EX))
 		return -errno;
 	flock(m->lock, LOCK_UN);
 	return 0;
+}
+
+static int await_last_receiver(void *arg)
+{
+	const struct member *m = arg;
+	struct flock record = {.l_type = F_WRLCK};
+	int r = receiver_lock(m->lock, F_OFD_SETLKW, &record);
+	if (r)
+		return r;
+	record.l_type = F_UNLCK;
+	return receiver_lock(m->lock, F_OFD_SETLK, &record);
 }
 
 static void report(void *arg)
@@ -108,7 +167,11 @@ static int start(struct member *m)
 	if (m->has_thread)
 		return 0;
 	m->ended = false;
-	m->thread = (struct sync_blocked){.call = block, .after = report, .arg = m};
+	m->thread = (struct sync_blocked){
+		.call = m->all->until & SYNC_UNTIL_UNREAD ? await_last_receiver : await_last_sender,
+		.after = report,
+		.arg = m,
+	};
 	int r = sync_blocked_start(&m->thread);
 	m->has_thread = !r;
 	return r;
@@ -140,12 +203,24 @@ static bool is_removed(const struct member *m)
 	return !fstat(m->queue, &st) && st.st_nlink == 0;
 }
 
+/* As at_end(). The thread may not know yet, so the lock itself is asked. */
+static int is_unread(struct member *m)
+{
+	int r = find_receiver(m->lock);
+	if (r <= 0)
+		return r ? r : 1;
+	reap(m);
+	return start(m);
+}
+
 /* 1 it is; 0 it is not, and a thread waits for it; -errno. */
 static int at_end(struct member *m)
 {
 	unsigned until = m->all->until;
 	if (until & SYNC_UNTIL_REMOVED && is_removed(m) && is_empty(m))
 		return 1;
+	if (until & SYNC_UNTIL_UNREAD)
+		return is_unread(m);
 	if (!(until & SYNC_UNTIL_EOF))
 		return 0;
 	reap(m);
@@ -181,22 +256,30 @@ static int add_notices(const struct sync_queue_watch *w, struct member *m, const
 	if (w->until & SYNC_UNTIL_EOF)
 		mask |= IN_CLOSE_WRITE;
 	m->notices = inotify_add_watch(w->inotify, path, mask);
-	return m->notices < 0 ? -errno : 0;
+	if (m->notices < 0)
+		return -errno;
+	/* Looked at when later senders are noticed already; who takes this message may not ask us first. */
+	m->begun = !is_empty(m);
+	return 0;
 }
 
 static int open_member(struct sync_queue_watch *w, struct sync_queue *q)
 {
-	char path[40];
+	char path[PATH_SIZE];
 	struct member *m = &w->members[w->n];
+	bool sends = w->until & SYNC_UNTIL_UNREAD;
 	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
 		return -EOPNOTSUPP;
+	if (sends && !(q->flags & SYNC_QUEUE_SEND))
+		return -EBADF;
 	*m = (struct member){.all = w, .queue = q->ops->fd(q)};
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->queue);
-	m->lock = sync_fd_raise(open(path, O_RDONLY | O_CLOEXEC));
+	spell_path(path, m->queue);
+	/* The kernel wants a description that is open for writing for a write lock. */
+	m->lock = sync_fd_raise(open(path, (sends ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
 	if (m->lock < 0)
 		return m->lock == -1 ? -errno : m->lock;
-	w->polls[w->n++] = (struct pollfd){.fd = m->queue, .events = POLLIN};
-	return w->until ? add_notices(w, m, path) : 0;
+	w->polls[w->n++] = (struct pollfd){.fd = m->queue, .events = sends ? POLLOUT : POLLIN};
+	return w->until && !sends ? add_notices(w, m, path) : 0;
 }
 
 SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
@@ -223,6 +306,8 @@ SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
 SYNC_API int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, unsigned until,
 				   struct sync_queue_watch **out)
 {
+	if (until & SYNC_UNTIL_UNREAD && until != SYNC_UNTIL_UNREAD)
+		return -EINVAL;
 	struct sync_queue_watch *w = calloc(1, sizeof(*w) + n * sizeof(w->members[0]));
 	if (!w)
 		return -ENOMEM;
@@ -271,7 +356,7 @@ static void note(struct sync_queue_watch *w)
 static ssize_t first_ready(struct sync_queue_watch *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
-		if (w->polls[i].revents & POLLIN) {
+		if (w->polls[i].revents & (POLLIN | POLLOUT)) {
 			w->members[i].begun = true;
 			return (ssize_t)i;
 		}
@@ -284,16 +369,21 @@ SYNC_API ssize_t sync_queue_watch_wait(struct sync_queue_watch *w, const struct 
 	struct timespec none = {0, 0};
 	struct timespec left;
 	for (;;) {
-		/* Only when there is nothing to receive it may be the end. */
+		/*
+		 * Only when there is nothing to receive it may be the end; but room is for nothing
+		 * when nobody receives.
+		 */
 		int n = ppoll(w->polls, w->n + 2, &none, NULL);
 		ssize_t ready = n > 0 ? first_ready(w) : -1;
-		if (ready >= 0)
+		if (ready >= 0 && !(w->until & SYNC_UNTIL_UNREAD))
 			return ready;
 		if (n > 0)
 			note(w);
 		int r = n < 0 ? -errno : w->until ? all_at_end(w) : 0;
 		if (r)
 			return r > 0 ? -ENODATA : r;
+		if (ready >= 0)
+			return ready;
 		if (deadline && !sync_deadline_left(deadline, &left))
 			return -ETIMEDOUT;
 		if (ppoll(w->polls, w->n + 2, deadline ? &left : NULL, NULL) < 0)

@@ -152,6 +152,11 @@ struct sync_queue_ops {
 	ssize_t (*peek)(struct sync_queue *queue, size_t place, void *buf, size_t size,
 			long *number);
 	int (*fd)(const struct sync_queue *queue);
+	/* Missing: send() without WAIT does it. */
+	int (*put_back)(struct sync_queue *queue, const void *data, size_t len, long number);
+	/* As sync_queue_limit(); fills in what it knows of *OUT, which is zeros. Missing: -ENOENT. */
+	int (*limit)(const char *rest, const struct sync_queue_opts *opts, int err,
+		     struct sync_queue_limit *out);
 };
 
 struct sync_queue {

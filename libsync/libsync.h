@@ -459,6 +459,31 @@ enum {
  */
 int sync_queue_open(const char *name, const struct sync_queue_opts *opts, struct sync_queue **out);
 
+/* A limit of the system, and what was asked of it. */
+struct sync_queue_limit {
+	/*
+	 * "fs.mqueue.msg_max", "fs.mqueue.msgsize_max", "fs.mqueue.queues_max", "RLIMIT_MSGQUEUE",
+	 * "RLIMIT_NOFILE", "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni"; never freed.
+	 */
+	const char *name;
+	uint64_t value; /* of the limit; posix, for who may pass it: what even they may not */
+	uint64_t asked; /* of it, in its unit: messages, bytes in a message, bytes; 0: not known */
+	/*
+	 * What could be asked for instead: opts.size if the limit is on bytes in a message, else
+	 * opts.capacity; 0: nothing that is asked for matters, or would do. Of RLIMIT_MSGQUEUE: if
+	 * this user had no other queues.
+	 */
+	uint64_t fits;
+};
+
+/*
+ * Which limit of the system stands behind ERR, that sync_queue_open() gave for NAME and OPTS, or
+ * sync_queue_send() to that queue? It looks at the limits as they are now: for messages to people.
+ * 0; -ENOENT none that is known.
+ */
+int sync_queue_limit(const char *name, const struct sync_queue_opts *opts, int err,
+		     struct sync_queue_limit *out);
+
 /* Give up the handle. NULL is fine. */
 void sync_queue_close(struct sync_queue *queue);
 
@@ -490,6 +515,14 @@ ssize_t sync_queue_recv(struct sync_queue *queue, void *buf, size_t size,
 			long *number);
 
 /*
+ * Put a message that was received back, behind the others of its priority (sysv: behind all). Never
+ * waits. 0; -ETIMEDOUT the queue is full again; -EACCES no right to write, which receiving does not
+ * need; -EMSGSIZE, -EINVAL, -EINTR, -EIDRM as for sync_queue_send(); -EBADF the handle is not for
+ * receiving; -EMFILE.
+ */
+int sync_queue_put_back(struct sync_queue *queue, const void *data, size_t len, long number);
+
+/*
  * Copy the message at PLACE, from 0, and leave it there; a receiver may take it meanwhile. Returns its
  * length; -ENOMSG there are not so many; -EMSGSIZE; -EOPNOTSUPP.
  */
@@ -516,32 +549,43 @@ int sync_queue_fd(const struct sync_queue *queue);
 /*
  * Be counted among the senders of the queue, or if the handle is for receiving only, among its receivers,
  * until it is closed, or whatever ends the process. The kernel counts, by locks on the queue.
- * A receiver that looks for senders at this moment makes this wait for that moment. -EOPNOTSUPP, -EINTR.
+ * A receiver that looks for senders at this moment makes this wait for that moment; so does a sender that
+ * sees the last receiver go. -EOPNOTSUPP, -EINTR.
  */
 int sync_queue_attend(struct sync_queue *queue);
 
 /* Does a receiver attend? 1, 0, -EOPNOTSUPP. It may be gone, or come, at any moment. */
 int sync_queue_has_receiver(const struct sync_queue *queue);
 
+/*
+ * Wait until a receiver attends. 0, -ETIMEDOUT, -EINTR, -EOPNOTSUPP; -EACCES it has to wait, and has no
+ * right to read the queue; -EMFILE too many inotify instances; -ENOSPC too many inotify watches.
+ */
+int sync_queue_await_receiver(struct sync_queue *queue, const struct timespec *deadline);
+
 /* Bits of UNTIL: what ends a watch besides messages. */
 enum {
 	SYNC_UNTIL_EOF = 1 << 0,     /* no message is left, and no sender that attends */
 	SYNC_UNTIL_REMOVED = 1 << 1, /* no message is left, and the queue has no name any more */
+	SYNC_UNTIL_UNREAD = 1 << 2,  /* for sending: no receiver attends; alone */
 };
 
 struct sync_queue_watch;
 
 /*
  * Wait for several queues at once, and for their ends. As with a pipe, before the first sender there is
- * no end. The queues stay the caller's, and must outlive the watch. -EOPNOTSUPP without
- * SYNC_CAP_PRESENCE; -EMFILE, -ENOMEM; -ENOSPC fs.inotify.max_user_watches.
+ * no end; a message that is in the queue now had one. With SYNC_UNTIL_UNREAD it is room that is waited for,
+ * and it is the end whenever no receiver attends, room or not: see sync_queue_await_receiver().
+ * The queues stay the caller's, and must outlive the watch. -EOPNOTSUPP without
+ * SYNC_CAP_PRESENCE; -EINVAL SYNC_UNTIL_UNREAD with others; -EBADF with a queue that is not for
+ * sending; -EMFILE, -ENOMEM; -ENOSPC fs.inotify.max_user_watches.
  */
 int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, unsigned until,
 			  struct sync_queue_watch **out);
 
 /*
- * Wait until a queue has a message, and return which one: others may be faster to take it. The first in
- * the list that has one is told. -ENODATA all have come to their end; -ETIMEDOUT, -EINTR.
+ * Wait until a queue has a message (or room), and return which one: others may be faster to take it. The
+ * first in the list that has one is told. -ENODATA all have come to their end; -ETIMEDOUT, -EINTR.
  */
 ssize_t sync_queue_watch_wait(struct sync_queue_watch *watch, const struct timespec *deadline);
 
@@ -551,6 +595,108 @@ void sync_queue_watch_close(struct sync_queue_watch *watch);
 const char *sync_queue_name(const struct sync_queue *queue);
 /* What it can do: SYNC_CAP_ bits. */
 unsigned sync_queue_caps(const struct sync_queue *queue);
+
+/* ---- journals --------------------------------------------------------
+ *
+ * A message that was taken from a queue is nowhere but in its receiver: with a journal it outlives a
+ * receiver that is killed at any moment, also in the system call that takes it. A journal is a
+ * directory; each of its files is a slot for one message. Who owns a slot has its file locked (flock),
+ * so the kernel knows when the owner is dead; its message is an orphan then.
+ *
+ *	sync_journal_orphan()            what the dead have left; deal with it; sync_slot_done()
+ *	sync_journal_slot()              room for a message; then, again and again:
+ *	  sync_slot_recv()               the kernel takes a message and writes it into the file
+ *	  ...                            deal with it
+ *	  sync_slot_done()               who is killed before this leaves an orphan
+ *
+ * So each message is dealt with once, or, after a kill between dealing with it and sync_slot_done(),
+ * again. It costs no system call. It is not written to the disk: the kernel's queues do not outlive
+ * the machine either. A directory in /run or /dev/shm is best; on a disk, a kill while memory is so
+ * short that the kernel has taken away even pages that were just touched can lose the message that
+ * is just being taken, if mlock(2) was not allowed.
+ *
+ * A forked child shares the locks until it execs, or ends; it must not use the journal or its slots.
+ * One thread at a time uses a journal, or closes its slots; another thread may use a slot meanwhile.
+ */
+
+struct sync_journal;
+struct sync_slot;
+
+/*
+ * Open the directory DIR as a journal, or make it, with mode 0700; the directory above must be there. What
+ * others were killed at making is removed.
+ * -EPERM it is not ours, or others can write to it; -ENOTDIR, also for a symbolic link; -EACCES, -EMFILE.
+ */
+int sync_journal_open(const char *dir, struct sync_journal **out);
+
+/*
+ * Close it with its slots: the files of those that are empty are removed, and a message that is in one
+ * is an orphan from now on. NULL is fine.
+ */
+void sync_journal_close(struct sync_journal *journal);
+
+/*
+ * Get an empty slot for messages of SIZE bytes: one that sync_slot_close() gave back, or of somebody
+ * dead, or a new one. All its room is taken from the file system here, not when a message comes.
+ * -ENOSPC, -EDQUOT; -EFBIG over RLIMIT_FSIZE; -EINVAL no message has SIZE bytes; -EMFILE, -ENOMEM;
+ * -ENOLCK a file system without locks.
+ */
+int sync_journal_slot(struct sync_journal *journal, size_t size, struct sync_slot **out);
+
+/*
+ * Get a slot of somebody dead with the message that is in it; no two callers get the same. QUEUE, if not
+ * NULL, asks for those from the queue with this name, spelled as it was for sync_queue_open(). In no
+ * order. It is for this message only: deal with it, sync_slot_done(), sync_slot_close().
+ * -ENOENT there is none; -EUCLEAN nor is there, but there is a file "slot.*" that is no slot, or is
+ * damaged, which is left alone.
+ */
+int sync_journal_orphan(struct sync_journal *journal, const char *queue, struct sync_slot **out);
+
+/*
+ * Give the slot back to its journal; if there is a message in it, it is an orphan from now on, for us
+ * too. NULL is fine.
+ */
+void sync_slot_close(struct sync_slot *slot);
+
+/*
+ * Receive a message into the slot, as sync_queue_recv() does into a buffer of the slot's size; *data, if
+ * not NULL, points into the slot. It stays there until sync_slot_done().
+ * Fails as sync_queue_recv(); -EBUSY there is a message in it; -EINVAL an orphan's; -ENAMETOOLONG.
+ */
+ssize_t sync_slot_recv(struct sync_slot *slot, struct sync_queue *queue,
+		       const struct sync_queue_want *want, const struct timespec *deadline,
+		       const void **data, long *number);
+
+/* The message has been dealt with: from here on no kill brings it back. One store; the slot is empty. */
+void sync_slot_done(struct sync_slot *slot);
+
+/* The message, its length, and in *number, if not NULL, its number. NULL: the slot is empty. */
+const void *sync_slot_data(const struct sync_slot *slot, size_t *len, long *number);
+
+/*
+ * Is the length certain? Not if the receiver was killed in the system call: then the message ends where
+ * the bytes 0xFF begin with which the room was filled before, and if it ended in such bytes itself they
+ * are missing. It is for text: no byte of UTF-8 is 0xFF.
+ */
+bool sync_slot_is_exact(const struct sync_slot *slot);
+
+/* The name of the queue that the message is from, as it was given to sync_queue_open(). */
+const char *sync_slot_queue(const struct sync_slot *slot);
+
+/*
+ * Count one attempt more to deal with the message, before it begins: which one is it, from 1? Kept over
+ * kills, so that who finds an orphan sees how many attempts it has seen the end of.
+ */
+unsigned sync_slot_begin(struct sync_slot *slot);
+/* How many have been counted; 0 for a message that has just been received. */
+unsigned sync_slot_attempts(const struct sync_slot *slot);
+
+/*
+ * A word of the caller's, kept over kills; 0 for a message that has just been received. If it is, say,
+ * where in a file the message is about to be written, who finds the orphan can tell whether it was.
+ */
+void sync_slot_set_mark(struct sync_slot *slot, uint64_t mark);
+uint64_t sync_slot_mark(const struct sync_slot *slot);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,7 +50,6 @@ static int access_mode(unsigned flags)
 	return O_RDONLY; /* also to look */
 }
 
-/* The default of what was not asked for, where something else was; the kernel has both or none. */
 static long system_default(const char *file, long fallback)
 {
 	char path[64];
@@ -66,6 +66,7 @@ static int make(const char *path, const struct sync_queue_opts *opts)
 {
 	mode_t mode = opts->mode ? opts->mode & 0777 : 0600;
 	struct mq_attr attr = {0};
+	/* The kernel has defaults for both or none. */
 	bool asked = opts->capacity || opts->size;
 	if (opts->capacity > INT32_MAX || opts->size > INT32_MAX)
 		return -EINVAL;
@@ -108,6 +109,127 @@ static int find_or_make(const char *path, const struct sync_queue_opts *opts, bo
 	}
 }
 
+/* ---- limits ---- */
+
+/* What sysctls can be set to at most, and what a privileged caller may ask for at most. */
+#define MESSAGES_MOST 65536
+#define SIZE_MOST ((uint64_t)16 << 20)
+
+/*
+ * RLIMIT_MSGQUEUE counts besides the data a header for each message and a node for each priority
+ * that messages could have, both of this size in kernels of 64 bits.
+ */
+#define HEADER 48
+#define NODE 48
+#define NODES_MOST 32768
+
+static void find_geometry(const struct sync_queue_opts *opts, uint64_t *capacity, uint64_t *size)
+{
+	*capacity = opts->capacity ? opts->capacity : (uint64_t)system_default("msg_default", 10);
+	*size = opts->size ? opts->size : (uint64_t)system_default("msgsize_default", 8192);
+	if (opts->capacity || opts->size)
+		return;
+	uint64_t most = (uint64_t)system_default("msg_max", 10);
+	*capacity = *capacity < most ? *capacity : most;
+	most = (uint64_t)system_default("msgsize_max", 8192);
+	*size = *size < most ? *size : most;
+}
+
+static int is_over(const char *name, uint64_t asked, uint64_t most, struct sync_queue_limit *out)
+{
+	if (asked <= most)
+		return -ENOENT;
+	*out = (struct sync_queue_limit){name, most, asked, most};
+	return 0;
+}
+
+static bool is_privileged(void)
+{
+	char text[8192];
+	if (sync_proc_read("/proc/self/status", text, sizeof(text)) <= 0)
+		return false;
+	const char *caps = strstr(text, "\nCapEff:");
+	return caps && strtoull(caps + 8, NULL, 16) & 1 << 24; /* CAP_SYS_RESOURCE */
+}
+
+/*
+ * Who is privileged in a user namespace only is not so here: then what is within the hard limits is
+ * over the others.
+ */
+static int limit_of_geometry(const struct sync_queue_opts *opts, struct sync_queue_limit *out)
+{
+	uint64_t capacity;
+	uint64_t size;
+	find_geometry(opts, &capacity, &size);
+	if (is_privileged() && (!is_over("fs.mqueue.msg_max", capacity, MESSAGES_MOST, out) ||
+				!is_over("fs.mqueue.msgsize_max", size, SIZE_MOST, out)))
+		return 0;
+	if (!is_over("fs.mqueue.msg_max", capacity, (uint64_t)system_default("msg_max", 10), out))
+		return 0;
+	return is_over("fs.mqueue.msgsize_max", size, (uint64_t)system_default("msgsize_max", 8192),
+		       out);
+}
+
+/* Nothing tells the two apart but to look whether there is a descriptor now. */
+static int limit_of_files(struct sync_queue_limit *out)
+{
+	struct rlimit limit;
+	int fd = sync_fd_raise(open("/", O_PATH | O_CLOEXEC));
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || getrlimit(RLIMIT_NOFILE, &limit))
+		return -ENOENT;
+	*out = (struct sync_queue_limit){.name = "RLIMIT_NOFILE", .value = limit.rlim_cur};
+	return 0;
+}
+
+static int limit_of_bytes(const struct sync_queue_opts *opts, struct sync_queue_limit *out)
+{
+	uint64_t capacity;
+	uint64_t size;
+	struct rlimit limit;
+	find_geometry(opts, &capacity, &size);
+	if (capacity > MESSAGES_MOST || size > SIZE_MOST || getrlimit(RLIMIT_MSGQUEUE, &limit))
+		return -ENOENT;
+	uint64_t nodes = capacity < NODES_MOST ? capacity : NODES_MOST;
+	uint64_t fits = limit.rlim_cur / (size + HEADER + NODE);
+	if (fits > NODES_MOST)
+		fits = (limit.rlim_cur - (uint64_t)NODES_MOST * NODE) / (size + HEADER);
+	*out = (struct sync_queue_limit){
+		.name = "RLIMIT_MSGQUEUE",
+		.value = limit.rlim_cur,
+		.asked = capacity * (size + HEADER) + nodes * NODE,
+		.fits = fits,
+	};
+	return 0;
+}
+
+static int queue_limit(const char *rest, const struct sync_queue_opts *opts, int err,
+		       struct sync_queue_limit *out)
+{
+	struct queue_posix q;
+	if (set_path(&q, rest))
+		return -ENOENT;
+	if (err == -EMFILE && !limit_of_files(out))
+		return 0;
+	if (!(opts->flags & SYNC_QUEUE_CREATE))
+		return -ENOENT;
+	switch (err) {
+	case -EINVAL:
+		return limit_of_geometry(opts, out);
+	case -EMFILE:
+		return limit_of_bytes(opts, out);
+	case -ENOSPC:
+		out->name = "fs.mqueue.queues_max";
+		out->value = (uint64_t)system_default("queues_max", 256);
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+/* ---- open, close ---- */
+
 static int queue_open(struct sync_queue *queue, const char *rest,
 		      const struct sync_queue_opts *opts)
 {
@@ -143,14 +265,34 @@ union number {
 	unsigned priority;
 };
 
-static int queue_send(struct sync_queue *queue, const void *data, size_t len, long number,
-		      bool wait)
+static int send_by(mqd_t fd, const void *data, size_t len, long number, bool wait)
 {
-	mqd_t fd = cast(queue)->fd;
 	unsigned priority = (unsigned)number;
 	int r = wait ? mq_send(fd, data ? data : "", len, priority)
 		     : mq_timedsend(fd, data ? data : "", len, priority, &passed);
 	return r ? error_of() : 0;
+}
+
+static int queue_send(struct sync_queue *queue, const void *data, size_t len, long number,
+		      bool wait)
+{
+	return send_by(cast(queue)->fd, data, len, number, wait);
+}
+
+static int queue_put_back(struct sync_queue *queue, const void *data, size_t len, long number)
+{
+	char path[40];
+	int fd = cast(queue)->fd;
+	if (queue->flags & SYNC_QUEUE_SEND)
+		return send_by(fd, data, len, number, false);
+	/* By descriptor: the queue may have lost its name. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int r = send_by(fd, data, len, number, false);
+	close(fd);
+	return r;
 }
 
 static ssize_t queue_recv(struct sync_queue *queue, void *buf, size_t size,
@@ -160,11 +302,13 @@ static ssize_t queue_recv(struct sync_queue *queue, void *buf, size_t size,
 	mqd_t fd = cast(queue)->fd;
 	/* The kernel itself shall write to *number: who is killed before we return has both. */
 	union number *out = (union number *)number;
+	unsigned priority;
 	ssize_t n = wait ? mq_receive(fd, buf, size, &out->priority)
 			 : mq_timedreceive(fd, buf, size, &out->priority, &passed);
 	if (n < 0)
 		return error_of();
-	out->number = (long)out->priority;
+	priority = out->priority;
+	out->number = (long)priority;
 	return n;
 }
 
@@ -222,4 +366,6 @@ const struct sync_queue_ops sync_queue_posix = {
 	.state = queue_state,
 	.unlink = queue_unlink,
 	.fd = queue_fd,
+	.put_back = queue_put_back,
+	.limit = queue_limit,
 };

@@ -159,6 +159,58 @@ static int sysv_open(struct sync_queue *queue, const char *rest, const struct sy
 	return r;
 }
 
+/* ---- limits ---- */
+
+/* A message was too long for a queue: for any, or just for that one? */
+static bool is_full_size(const struct sync_sysv_name *a, const struct msginfo *info)
+{
+	struct msqid_ds ds;
+	int id = a->by_id ? a->id : msgget((key_t)a->key, 0);
+	if (id < 0 || msgctl(id, IPC_STAT, &ds))
+		return id >= 0 && errno == EACCES;
+	return ds.msg_qbytes >= (uint64_t)info->msgmax;
+}
+
+static int limit_of_bytes(const struct sync_queue_opts *opts, const struct msginfo *info,
+			  struct sync_queue_limit *out)
+{
+	uint64_t most = (uint64_t)info->msgmnb;
+	uint64_t size = opts->size ? opts->size : (uint64_t)info->msgmax;
+	uint64_t bytes;
+	if (__builtin_mul_overflow(opts->capacity, size, &bytes))
+		bytes = UINT64_MAX;
+	if (bytes <= most)
+		return -ENOENT;
+	*out = (struct sync_queue_limit){"kernel.msgmnb", most, bytes, most / size};
+	return 0;
+}
+
+static int sysv_limit(const char *rest, const struct sync_queue_opts *opts, int err,
+		      struct sync_queue_limit *out)
+{
+	struct msginfo info;
+	struct sync_sysv_name a;
+	bool makes = opts->flags & SYNC_QUEUE_CREATE;
+	if (sync_name_sysv(rest, &a) || limits(&info))
+		return -ENOENT;
+	uint64_t msgmax = (uint64_t)info.msgmax;
+	if ((makes && err == -EINVAL && opts->size > msgmax) ||
+	    (err == -EMSGSIZE && is_full_size(&a, &info))) {
+		uint64_t asked = opts->size > msgmax ? opts->size : 0;
+		*out = (struct sync_queue_limit){"kernel.msgmax", msgmax, asked, msgmax};
+		return 0;
+	}
+	if (makes && (err == -EINVAL || err == -EPERM))
+		return limit_of_bytes(opts, &info, out);
+	if (!makes || err != -ENOSPC)
+		return -ENOENT;
+	out->name = "kernel.msgmni";
+	out->value = (uint64_t)info.msgmni;
+	return 0;
+}
+
+/* ---- close ---- */
+
 static void sysv_close(struct sync_queue *queue)
 {
 	free(cast(queue)->buf);
@@ -276,4 +328,5 @@ const struct sync_queue_ops sync_queue_sysv = {
 	.state = sysv_state,
 	.unlink = sysv_unlink,
 	.peek = sysv_peek,
+	.limit = sysv_limit,
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Who attends a queue, and its end: a pipe's rule, with senders that end, are killed, or come late. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,10 +38,13 @@ struct sender {
 	int orders, news;
 };
 
+#define RECEIVER (-1) /* not a COUNT: it receives */
+
 static void be_sender(const char *name, int count, int orders, int news)
 {
 	char byte = 0;
-	struct sync_queue *q = open_queue(name, SYNC_QUEUE_SEND);
+	struct sync_queue *q =
+		open_queue(name, count == RECEIVER ? SYNC_QUEUE_RECV : SYNC_QUEUE_SEND);
 	if (sync_queue_attend(q))
 		_exit(2);
 	for (int i = 0; i < count; i++)
@@ -144,6 +149,12 @@ static void end_of_senders(void)
 	ok(next(w, 9000) == 0 && take(q), "what was sent before the watch is received");
 	ok(next(w, 9000) == -ENODATA, "then it is the end");
 	sync_queue_watch_close(w);
+
+	early = start_sender(name_a, 1);
+	end_sender(&early, SIGKILL);
+	w = watch(&q, 1, SYNC_UNTIL_EOF);
+	ok(take(q) && next(w, 9000) == -ENODATA, "also for who takes it without asking first");
+	sync_queue_watch_close(w);
 	sync_queue_unlink(q);
 	sync_queue_close(q);
 }
@@ -198,6 +209,93 @@ static void several(void)
 	}
 }
 
+static void ignore(int signo)
+{
+	(void)signo;
+}
+
+/* CALL is interrupted again and again until it has returned. */
+static int under_signals(int (*call)(void *arg), void *arg)
+{
+	static const struct itimerval none;
+	static const struct itimerval storm = {{0, 5000}, {0, 5000}};
+	struct sigaction sa = {.sa_handler = ignore};
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &storm, NULL);
+	int r = call(arg);
+	setitimer(ITIMER_REAL, &none, NULL);
+	signal(SIGALRM, SIG_DFL);
+	alarm(60);
+	return r;
+}
+
+static int wait_for_ever(void *w)
+{
+	return (int)sync_queue_watch_wait(w, NULL);
+}
+
+static int attend(void *q)
+{
+	return sync_queue_attend(q);
+}
+
+static void unread(void)
+{
+	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_SEND);
+	struct sync_queue *other = open_queue(name_a, SYNC_QUEUE_RECV);
+	struct sync_queue_watch *w = NULL;
+	ok(sync_queue_watch_open(&q, 1, SYNC_UNTIL_UNREAD | SYNC_UNTIL_EOF, &w) == -EINVAL &&
+		   sync_queue_watch_open(&q, 1, SYNC_UNTIL_UNREAD | SYNC_UNTIL_REMOVED, &w) ==
+			   -EINVAL,
+	   "senders and receivers do not watch for the same ends");
+	ok(sync_queue_watch_open(&other, 1, SYNC_UNTIL_UNREAD, &w) == -EBADF,
+	   "who only receives cannot watch for receivers");
+	w = watch(&q, 1, SYNC_UNTIL_UNREAD);
+	ok(next(w, 0) == -ENODATA, "no receiver attends: the end, whatever room there is");
+	struct sender one = start_sender(name_a, RECEIVER);
+	ok(next(w, 0) == 0, "one does: there is room");
+	while (sync_queue_send(q, "", 0, 0, SYNC_NOW) == 0)
+		;
+	ok(next(w, 50) == -ETIMEDOUT, "a full queue has none");
+	ok(under_signals(wait_for_ever, w) == -EINTR, "a handler ends a wait without a deadline");
+	ok(sync_queue_has_receiver(q) == 1, "the receiver is seen all the while");
+	struct sender two = start_sender(name_a, RECEIVER);
+	end_sender(&one, SIGKILL);
+	ok(next(w, 50) == -ETIMEDOUT, "a second comes, the first is killed: no end");
+	ok(take(other) && next(w, 9000) == 0, "a message is taken: there is room");
+	ok(sync_queue_send(q, "", 0, 0, SYNC_NOW) == 0, "for one");
+	end_sender(&two, SIGKILL);
+	ok(sync_queue_watch_wait(w, NULL) == -ENODATA, "the last one is killed: the end");
+	ok(take(other) && next(w, 0) == -ENODATA, "room does not change that");
+	two = start_sender(name_a, RECEIVER);
+	ok(next(w, 0) == 0, "but a new receiver does");
+	end_sender(&two, 0);
+	ok(next(w, 9000) == -ENODATA, "until it goes");
+	sync_queue_watch_close(w);
+	sync_queue_unlink(q);
+	sync_queue_close(other);
+	sync_queue_close(q);
+}
+
+/* A sender that has waited for the last receiver to go has their byte locked for a moment. */
+static void looks(void)
+{
+	struct flock moment = {.l_type = F_WRLCK, .l_start = 1, .l_len = 1};
+	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_SEND);
+	struct sync_queue *sender = open_queue(name_a, SYNC_QUEUE_SEND);
+	struct sync_queue *receiver = open_queue(name_a, SYNC_QUEUE_RECV);
+	ok(fcntl(sync_queue_fd(sender), F_OFD_SETLK, &moment) == 0,
+	   "a sender finds no receiver any more");
+	ok(sync_queue_has_receiver(q) == 0, "that is no receiver");
+	ok(sync_queue_await_receiver(q, SYNC_NOW) == -ETIMEDOUT, "nor for who waits for one");
+	ok(under_signals(attend, receiver) == -EINTR, "a receiver waits for that moment");
+	sync_queue_close(sender);
+	ok(sync_queue_attend(receiver) == 0 && sync_queue_has_receiver(q) == 1, "then it attends");
+	sync_queue_unlink(q);
+	sync_queue_close(receiver);
+	sync_queue_close(q);
+}
+
 static void receivers(void)
 {
 	struct sync_queue *sender = open_queue(name_a, SYNC_QUEUE_SEND);
@@ -234,6 +332,8 @@ int main(void)
 	end_of_senders();
 	removal();
 	several();
+	unread();
+	looks();
 	receivers();
 	return tap_end();
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The contract of queues: names, making, sending, receiving, order, waits, and what is left behind. */
-#include <grp.h>
 #include <sched.h>
 
 #include "queueutil.h"
@@ -189,14 +188,6 @@ static void modes(void)
 	is(make_with("mode-c", 0600, 0), 0666, "the mode of an existing one is not changed");
 }
 
-static uint64_t setting(const char *file)
-{
-	char path[64];
-	char text[32];
-	snprintf(path, sizeof(path), "/proc/sys/%s", file);
-	return slurp(path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
-}
-
 /* Others may use up what this user can have in queues for a moment. */
 static struct sync_queue *make_sized(const char *tag, uint64_t capacity, uint64_t size)
 {
@@ -241,15 +232,6 @@ static void geometry(void)
 	is(sync_queue_send(q, "x", 1, 1, SYNC_NOW), -ETIMEDOUT, "for one message of one byte");
 	is(sync_queue_send(q, "xx", 2, 1, SYNC_NOW), -EMSGSIZE, "and no more");
 	unlink_queue(q);
-}
-
-/* From now on it has no privileges; nor is it our owner any more, if we are root. */
-QUEUE_JOB(drop)
-{
-	if (geteuid())
-		return 0;
-	return setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
-	       setresuid(65534, 65534, 65534);
 }
 
 static const struct big {
@@ -490,6 +472,178 @@ static void small_buffers(void)
 	is(messages(q), 1, "and leaves the message");
 	kid_kill(&kid);
 	sync_queue_close(q);
+}
+
+/* ---- put back ---- */
+
+static int back(struct sync_queue *q, int mark, long number)
+{
+	char text[SMALL] = {0};
+	memcpy(text, &mark, sizeof(mark));
+	return sync_queue_put_back(q, text, sizeof(text), number);
+}
+
+static void put_back_removed(void)
+{
+	struct sync_queue *q = make_queue("back2");
+	struct sync_queue *receiver = get_queue("back2", SYNC_QUEUE_RECV);
+	need(sync_queue_unlink(q) == 0, "remove it");
+	is(back(receiver, 6, 1), dialect->goes_on ? 0 : -EIDRM,
+	   "into a removed queue, too, or it is -EIDRM");
+	is(try_recv(q), dialect->goes_on ? 6 : -EIDRM, "where it is then");
+	sync_queue_close(receiver);
+	sync_queue_close(q);
+}
+
+static void puts_back(void)
+{
+	long number = -1;
+	struct sync_queue *q = make_queue("back");
+	struct sync_queue *receiver = get_queue("back", SYNC_QUEUE_RECV);
+	struct sync_queue *sender = get_queue("back", SYNC_QUEUE_SEND);
+	need(send_mark(q, 1, 3, SYNC_NOW) == 0 && send_mark(q, 2, 3, SYNC_NOW) == 0, "send");
+	need(recv_mark(receiver, NULL, SYNC_NOW, &number) == 1, "receive");
+	is(back(receiver, 1, number), 0, "who may only receive puts a message back");
+	is(try_recv(q), 2, "behind the others of its number");
+	is(recv_mark(q, NULL, SYNC_NOW, &number), 1, "where it is found");
+	claim(number == 3, "with its number");
+	is(back(q, 7, lowest()), 0, "who may send as well puts one back");
+	is(try_recv(receiver), 7, "and it is there");
+	fill(q);
+	is(back(receiver, 8, lowest()), -ETIMEDOUT, "into a full queue it is -ETIMEDOUT");
+	is(back(q, 8, lowest()), -ETIMEDOUT, "for both");
+	is(messages(q), FEW, "and nothing is sent");
+	empty(q);
+	is(back(sender, 1, lowest()), -EBADF, "who cannot receive gets -EBADF");
+	is(back(q, 1, lowest() - 1), -EINVAL, "no such number is -EINVAL");
+	is(sync_queue_put_back(receiver, (char[SMALL * FEW + 1]){0}, SMALL * FEW + 1, 1), -EMSGSIZE,
+	   "what cannot have been in it is -EMSGSIZE");
+	is(messages(q), 0, "and nothing is sent");
+	sync_queue_close(sender);
+	sync_queue_close(receiver);
+	sync_queue_close(q);
+	put_back_removed();
+}
+
+QUEUE_JOB(put_back_reading)
+{
+	struct sync_queue *receiver;
+	int r = open_queue_tag(o->tag, SYNC_QUEUE_RECV, &receiver);
+	if (r)
+		return r;
+	r = back(receiver, 1, 1);
+	sync_queue_close(receiver);
+	return r;
+}
+
+static void puts_back_nothing(void)
+{
+	struct kid kid = start_queue_kid();
+	need(QUERY(&kid, drop) == 0, "drop privileges");
+	need(QUERY(&kid, make_mode, .tag = "back3", .mark = 0400) == 0, "make a queue");
+	is(QUERY(&kid, put_back_reading, .tag = "back3"), -EACCES,
+	   "to put back needs the right to write: -EACCES");
+	need(QUERY(&kid, remove_it) == 0, "remove it");
+	kid_kill(&kid);
+}
+
+/* ---- who waits for a receiver ---- */
+
+QUEUE_JOB(q_attend)
+{
+	return sync_queue_attend(*q);
+}
+
+QUEUE_JOB(q_await)
+{
+	return sync_queue_await_receiver(*q, deadline);
+}
+
+static struct kid kid_for(const char *tag, unsigned flags)
+{
+	struct kid k = start_queue_kid();
+	need(QUERY(&k, q_open, .tag = tag, .flags = flags) == 0, "open it in another process");
+	return k;
+}
+
+static void awaits(int ms, const char *text)
+{
+	struct sync_queue *q = make_queue("await");
+	struct kid waiter = kid_for("await", SYNC_QUEUE_SEND);
+	struct kid sender = kid_for("await", SYNC_QUEUE_SEND);
+	struct kid receiver = kid_for("await", SYNC_QUEUE_RECV);
+	need(QUERY(&waiter, q_handle) == 0, "install a handler");
+	ORDER(&waiter, q_await, .ms = ms);
+	need(seen_blocked(&waiter), "see it wait");
+	need(QUERY(&sender, q_attend) == 0, "attend");
+	claim(seen_blocked(&waiter), "a sender is no receiver: the wait goes on");
+	kill(waiter.pid, SIGUSR1);
+	is(heard(&waiter), -EINTR, "a handler ends the wait");
+	ORDER(&waiter, q_await, .ms = ms);
+	need(seen_blocked(&waiter), "see it wait");
+	need(QUERY(&receiver, q_attend) == 0, "attend");
+	is(heard(&waiter), 0, text);
+	is(QUERY(&waiter, q_await), 0, "when one is there, there is nothing to wait for");
+	kid_kill(&receiver);
+	is(QUERY(&waiter, q_await), -ETIMEDOUT, "none any more: -ETIMEDOUT for who tries once");
+	kid_kill(&sender);
+	kid_kill(&waiter);
+	sync_queue_close(q);
+}
+
+QUEUE_JOB(q_watch_unread)
+{
+	struct sync_queue_watch *w;
+	int r = sync_queue_watch_open(q, 1, SYNC_UNTIL_UNREAD, &w);
+	if (r)
+		return r;
+	r = (int)sync_queue_watch_wait(w, deadline);
+	sync_queue_watch_close(w);
+	return r;
+}
+
+static void unread(int ms, const char *text)
+{
+	struct sync_queue *q = make_queue("unread");
+	struct kid sender = kid_for("unread", SYNC_QUEUE_SEND);
+	struct kid one = kid_for("unread", SYNC_QUEUE_RECV);
+	struct kid two = kid_for("unread", SYNC_QUEUE_RECV);
+	need(QUERY(&one, q_attend) == 0 && QUERY(&two, q_attend) == 0, "attend");
+	empty(q);
+	fill(q);
+	need(QUERY(&sender, q_handle) == 0, "install a handler");
+	ORDER(&sender, q_watch_unread, .ms = ms);
+	need(seen_blocked(&sender), "see it wait");
+	kid_kill(&one);
+	claim(seen_blocked(&sender), "one receiver is left: who waits for room waits on");
+	interrupt(&sender);
+	is(heard(&sender), -EINTR, "a handler ends the wait");
+	ORDER(&sender, q_watch_unread, .ms = ms);
+	need(seen_blocked(&sender), "see it wait");
+	kid_kill(&two);
+	is(heard(&sender), -ENODATA, text);
+	kid_kill(&sender);
+	sync_queue_close(q);
+}
+
+static void awaiting(void)
+{
+	struct timespec room;
+	struct sync_queue *q = make_queue("await");
+	if (!(caps & SYNC_CAP_PRESENCE)) {
+		is(sync_queue_await_receiver(q, NULL), -EOPNOTSUPP,
+		   "to wait for a receiver is -EOPNOTSUPP");
+		sync_queue_close(q);
+		return;
+	}
+	const struct timespec *deadline = in_ms(SHORT_MS, &room);
+	is(sync_queue_await_receiver(q, deadline), -ETIMEDOUT, "no receiver comes: -ETIMEDOUT");
+	claim(since(deadline) >= 0, "not before the deadline");
+	sync_queue_close(q);
+	awaits(FOREVER, "who waits for a receiver for ever is told when it attends");
+	awaits(LIMIT_MS, "who does with a deadline, too");
+	unread(FOREVER, "who waits for room for ever is told that the last receiver is gone");
+	unread(LIMIT_MS, "who does with a deadline, too");
 }
 
 /* ---- order ---- */
@@ -1342,6 +1496,9 @@ int main(void)
 		lengths,
 		numbers,
 		small_buffers,
+		puts_back,
+		puts_back_nothing,
+		awaiting,
 		priorities,
 		selections,
 		random_messages,

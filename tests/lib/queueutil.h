@@ -9,6 +9,7 @@
 #ifndef TESTS_QUEUEUTIL_H
 #define TESTS_QUEUEUTIL_H
 
+#include <grp.h>
 #include <limits.h>
 #include <mqueue.h>
 #include <sys/mman.h>
@@ -214,6 +215,15 @@ static inline int messages(struct sync_queue *q)
 	return (int)state_of(q).messages;
 }
 
+/* Below /proc/sys. */
+static inline uint64_t setting(const char *file)
+{
+	char path[128];
+	char text[32];
+	snprintf(path, sizeof(path), "/proc/sys/%s", file);
+	return slurp(path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
 /* ---- small messages ---- */
 
 /* The lowest number that a message can have; it is 1 where 0 means any. */
@@ -415,6 +425,15 @@ QUEUE_JOB(q_handle)
 	struct itimerval storm = {step, step};
 	return sigaction(SIGUSR1, &sa, NULL) || sigaction(SIGALRM, &sa, NULL) ||
 	       setitimer(ITIMER_REAL, &storm, NULL);
+}
+
+/* From now on it has no privileges; nor is it our owner any more, if we are root. */
+QUEUE_JOB(drop)
+{
+	if (geteuid())
+		return 0;
+	return setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+	       setresuid(65534, 65534, 65534);
 }
 
 static inline struct kid queue_kid(const char *tag)
