@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -267,7 +268,7 @@ static int open_member(struct sync_queue_watch *w, struct sync_queue *q)
 {
 	char path[PATH_SIZE];
 	struct member *m = &w->members[w->n];
-	bool sends = w->until & SYNC_UNTIL_UNREAD;
+	bool sends = w->until & SYNC_UNTIL_UNREAD || !(q->flags & SYNC_QUEUE_RECV);
 	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
 		return -EOPNOTSUPP;
 	if (sends && !(q->flags & SYNC_QUEUE_SEND))
@@ -333,6 +334,13 @@ SYNC_API int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, u
 	return 0;
 }
 
+SYNC_API void sync_queue_watch_seen(struct sync_queue_watch *w, const struct sync_queue *q)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->members[i].queue == q->ops->fd(q))
+			w->members[i].begun = true;
+}
+
 /* ---- wait ---- */
 
 static void note(struct sync_queue_watch *w)
@@ -368,6 +376,8 @@ SYNC_API ssize_t sync_queue_watch_wait(struct sync_queue_watch *w, const struct 
 {
 	struct timespec none = {0, 0};
 	struct timespec left;
+	if (deadline != SYNC_NOW)
+		sched_yield(); /* as before any wait for a queue: see queue.c */
 	for (;;) {
 		/*
 		 * Only when there is nothing to receive it may be the end; but room is for nothing

@@ -165,6 +165,36 @@ struct sync_queue {
 	const char *name; /* lies behind the backend's struct */
 };
 
+/* Do the two name the same queue? The scheme, and a slash in front of the name, may be missing. */
+bool sync_queue_is_same_name(const char *a, const char *b);
+
+/* ---- events: event.c, eventask.c ---- */
+
+struct sync_event {
+	int fd;
+	bool borrowed;
+	int life;      /* the reading end of the holder's life line; -1: there is no holder */
+	int semaphore; /* 1, 0; -1 not known */
+	pid_t holder;
+	uid_t uid;
+	mode_t mode;
+	char name[];
+};
+
+/* Get the event REST (the name without its scheme) from its holder: all of *EV but name. */
+MUST_CHECK int sync_event_ask(struct sync_event *ev, const char *rest,
+			      const struct timespec *deadline);
+/* Ask the holder of REST to go, and wait until it has. */
+MUST_CHECK int sync_event_dismiss(const char *rest, const struct timespec *deadline);
+/* 0 it lives; -EIDRM, -EOWNERDEAD. */
+MUST_CHECK int sync_event_life(int life);
+
+struct pollfd;
+/* ppoll(2), until a deadline: how many are ready, 0 if it has passed, or -errno. */
+MUST_CHECK int sync_poll(struct pollfd *fds, unsigned n, const struct timespec *deadline);
+/* What poll(2) says now of reading from FD. */
+short sync_ready(int fd);
+
 /* DEADLINE as the time left, never negative; false if it has passed. */
 bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);
 

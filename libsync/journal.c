@@ -286,7 +286,7 @@ struct search {
 static bool fits(const struct search *want, const struct file *f)
 {
 	return has_message(f) == want->message &&
-	       (!want->queue || !strcmp(want->queue, f->head.queue));
+	       (!want->queue || sync_queue_is_same_name(want->queue, f->head.queue));
 }
 
 /*

@@ -574,8 +574,9 @@ struct sync_queue_watch;
 
 /*
  * Wait for several queues at once, and for their ends. As with a pipe, before the first sender there is
- * no end; a message that is in the queue now had one. With SYNC_UNTIL_UNREAD it is room that is waited for,
- * and it is the end whenever no receiver attends, room or not: see sync_queue_await_receiver().
+ * no end; a message that is in the queue now had one. Of a queue that is open for sending alone,
+ * it is room that is waited for. With SYNC_UNTIL_UNREAD it is room, too, and it is the end whenever no
+ * receiver attends, room or not: see sync_queue_await_receiver().
  * The queues stay the caller's, and must outlive the watch. -EOPNOTSUPP without
  * SYNC_CAP_PRESENCE; -EINVAL SYNC_UNTIL_UNREAD with others; -EBADF with a queue that is not for
  * sending; -EMFILE, -ENOMEM; -ENOSPC fs.inotify.max_user_watches.
@@ -588,6 +589,9 @@ int sync_queue_watch_open(struct sync_queue *const *queues, size_t n, unsigned u
  * first in the list that has one is told. -ENODATA all have come to their end; -ETIMEDOUT, -EINTR.
  */
 ssize_t sync_queue_watch_wait(struct sync_queue_watch *watch, const struct timespec *deadline);
+
+/* There was a message of QUEUE, which the watch has not seen: without senders, it is at its end. */
+void sync_queue_watch_seen(struct sync_queue_watch *watch, const struct sync_queue *queue);
 
 void sync_queue_watch_close(struct sync_queue_watch *watch);
 
@@ -645,8 +649,7 @@ int sync_journal_slot(struct sync_journal *journal, size_t size, struct sync_slo
 
 /*
  * Get a slot of somebody dead with the message that is in it; no two callers get the same. QUEUE, if not
- * NULL, asks for those from the queue with this name, spelled as it was for sync_queue_open(). In no
- * order. It is for this message only: deal with it, sync_slot_done(), sync_slot_close().
+ * NULL, asks for those from the queue with this name, however it is spelled. In no order. It is for this message only: deal with it, sync_slot_done(), sync_slot_close().
  * -ENOENT there is none; -EUCLEAN nor is there, but there is a file "slot.*" that is no slot, or is
  * damaged, which is left alone.
  */
@@ -697,6 +700,142 @@ unsigned sync_slot_attempts(const struct sync_slot *slot);
  */
 void sync_slot_set_mark(struct sync_slot *slot, uint64_t mark);
 uint64_t sync_slot_mark(const struct sync_slot *slot);
+
+/* ---- events ----------------------------------------------------------
+ *
+ * A counter from 0 to 2^64-2 that processes add to and wait for: an eventfd(2). A wait takes all of it at
+ * once, or in semaphore mode 1. It lives as long as anybody has a descriptor of it. Its name says how to
+ * reach it:
+ *
+ *   NAME  UID/NAME         a holder process keeps it for others: ours, or another user's; the same as
+ *                          holder:NAME. NAME is 1 to 80 letters, digits, dots, dashes, underscores, and
+ *                          does not begin with a dash or a dot.
+ *   fd:N                   descriptor N, which we inherited; it is borrowed
+ *   pid:P:N                descriptor N of process P
+ *
+ * Names are those of a network namespace. Anybody can take any name there, so the holder's user is checked:
+ * it is UID, or root. Whether the eventfd blocks who reads it plainly (O_NONBLOCK) is shared by all who have it,
+ * and never changed: what is made for a name does not block, what is made for children does.
+ * Waiters are not in line: who adds 1 wakes all of them, and the fastest takes it.
+ */
+
+struct sync_event;
+
+/* Bits of sync_event_opts.flags. */
+enum {
+	SYNC_EVENT_SEMAPHORE = 1 << 0, /* a wait takes 1 */
+};
+
+struct sync_event_opts {
+	unsigned flags;
+	uint64_t initial;
+	mode_t mode; /* of a name: 0600 (0 means that), 0660 our group too, 0666 everybody */
+	const struct sync_event *event; /* give this one a name, instead of making one */
+};
+
+/*
+ * Make an event without a name, for children to inherit: sync_event_name() is "fd:N". Its descriptor is close-on-exec,
+ * numbered 10 or above, and blocks who reads it. OPTS: flags, initial.
+ * -EINVAL 2^64-1; -EMFILE, -ENFILE, -ENOMEM.
+ */
+int sync_event_make(const struct sync_event_opts *opts, struct sync_event **out);
+
+/*
+ * Open the event NAME. A holder has to answer, for which it needs a moment: give it a second or so, even
+ * if nothing else is to be waited for. Other names do not wait.
+ * -EINVAL not a legal name; -ENAMETOOLONG; -ENOENT no holder; -EACCES the holder refuses us, or is another
+ * user's (a squatter); -ETIMEDOUT it does not answer; -EINTR; -EUSERS it has no descriptors left; -EPROTO what
+ * answers is no holder of ours. fd:, pid: -EBADF not open; -EMEDIUMTYPE not an eventfd; -EOPNOTSUPP no /proc. pid: -ESRCH
+ * no such process; -EPERM we may not ptrace(2) it: another user's, or no child of ours while
+ * kernel.yama.ptrace_scope is 1; -ENOSYS Linux before 5.6. Or -EMFILE, -ENFILE, -ENOMEM.
+ */
+int sync_event_open(const char *name, const struct timespec *deadline, struct sync_event **out);
+
+/* Give up the handle. The descriptor of "fd:N" stays open. NULL is fine. */
+void sync_event_close(struct sync_event *event);
+
+/*
+ * Add N. Waits while that would make more than 2^64-2, until somebody takes enough; who adds little may
+ * overtake who adds much.
+ * 0, -ETIMEDOUT, -EINTR; -EINVAL N is 0 or 2^64-1; -EIDRM the event was removed, -EOWNERDEAD its holder died:
+ * nothing is added then, nor can anybody find it; -EMFILE, -ENOMEM, -ENOSPC nothing to wait with; -EAGAIN,
+ * -EBUSY as a lock.
+ */
+int sync_event_signal(struct sync_event *event, uint64_t n, const struct timespec *deadline);
+
+/*
+ * Wait until the counter is not 0, and take all of it, or 1 in semaphore mode; *value, if not NULL, is what was
+ * taken. Returns as sync_event_signal(). What a removed event still had is lost.
+ */
+int sync_event_wait(struct sync_event *event, const struct timespec *deadline, uint64_t *value);
+
+/*
+ * Wait until the counter is AT_LEAST that, and take nothing, so that all who wait pass: a gate with 1, a latch
+ * with N. It looks whenever something is added; what is taken before it looks it never saw, and waits on.
+ * Returns as sync_event_signal(); -EOPNOTSUPP no /proc (for more than 1).
+ */
+int sync_event_await(struct sync_event *event, uint64_t at_least, const struct timespec *deadline);
+
+/* A picture of the past. */
+struct sync_event_state {
+	uint64_t value;
+	int semaphore; /* 1, 0; -1: not known (fd:, pid: before Linux 6.5) */
+	int id;        /* "eventfd-id" in /proc/PID/fdinfo of all who have it open; -1: not known */
+	pid_t holder;  /* 0: none, and then no uid and mode */
+	uid_t uid;
+	mode_t mode;
+};
+/* -EIDRM, -EOWNERDEAD; -EOPNOTSUPP no /proc. */
+int sync_event_state(struct sync_event *event, struct sync_event_state *out);
+
+/*
+ * Ask the holder of NAME to go, and wait until it has: the name is free, and all who wait get -EIDRM.
+ * -ENOENT no holder; -EPERM neither ours nor are we root; -EOPNOTSUPP fd:, pid:; or as sync_event_open().
+ */
+int sync_event_unlink(const char *name, const struct timespec *deadline);
+
+/* The descriptor, borrowed: readable when the counter is not 0. To give to a child. */
+int sync_event_fd(const struct sync_event *event);
+
+/* The name as it was given, owned by the handle. May be called from any thread. */
+const char *sync_event_name(const struct sync_event *event);
+
+struct sync_event_entry {
+	uid_t uid;
+	char name[96]; /* as sync_event_open() takes it; another user's with UID/ */
+};
+/*
+ * List the names that are taken as ours now, or if we are root, as anybody's; a squatter's too. *list is
+ * malloc'd; the caller frees it with free(3). Rests on proc(5): -EOPNOTSUPP without.
+ */
+int sync_event_list(struct sync_event_entry **list, size_t *count);
+
+/* Keeps an event under a name, for as long as it lives. */
+struct sync_event_holder;
+
+/*
+ * Take NAME, and from here on keep an event under it: a new one, or opts.event (then flags and initial are its
+ * own). Who opens it waits until sync_event_holder_serve() answers, which may be called in a child.
+ * -EEXIST there is one; -EACCES a squatter has the name; -EPERM another user's UID, and we are not root; -EINVAL
+ * not a legal name, or mode; -ENAMETOOLONG; -EMFILE, -ENFILE, -ENOMEM.
+ */
+int sync_event_holder_open(const char *name, const struct sync_event_opts *opts,
+			   struct sync_event_holder **out);
+
+/*
+ * Answer those who open the event, until it is removed (0), or the deadline (-ETIMEDOUT), or the descriptor
+ * UNTIL is readable, such as a pidfd whose process ended (-ESRCH; -1: none), or -EINTR. But for 0 it may
+ * be called again. No client can make it wait, or grow. Others take up its share of descriptors? Then
+ * new clients get -EUSERS.
+ */
+int sync_event_holder_serve(struct sync_event_holder *holder, int until,
+			    const struct timespec *deadline);
+
+/*
+ * Remove the event, if it was not: all who wait get -EIDRM. Who forks after open lets one of the two processes do
+ * this; the other just ends. NULL is fine.
+ */
+void sync_event_holder_close(struct sync_event_holder *holder);
 
 #ifdef __cplusplus
 }

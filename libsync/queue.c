@@ -30,6 +30,15 @@ static const struct sync_queue_ops *backend_of(const char *name, const char **re
 	return queue_backends[0]; /* no scheme: the first */
 }
 
+bool sync_queue_is_same_name(const char *a, const char *b)
+{
+	const char *rest_a;
+	const char *rest_b;
+	if (backend_of(a, &rest_a) != backend_of(b, &rest_b))
+		return false;
+	return !strcmp(rest_a + (*rest_a == '/'), rest_b + (*rest_b == '/'));
+}
+
 SYNC_API int sync_queue_open(const char *name, const struct sync_queue_opts *opts,
 			     struct sync_queue **out)
 {
@@ -105,7 +114,6 @@ static ssize_t end(struct bound *b, ssize_t r)
 SYNC_API int sync_queue_send(struct sync_queue *q, const void *data, size_t len, long number,
 			     const struct timespec *deadline)
 {
-	struct bound b = {.deadline = deadline};
 	if (!(q->flags & SYNC_QUEUE_SEND))
 		return -EBADF;
 	if (number < q->ops->least || number > q->ops->most)
@@ -116,6 +124,7 @@ SYNC_API int sync_queue_send(struct sync_queue *q, const void *data, size_t len,
 	sched_yield();
 	if (!deadline)
 		return q->ops->send(q, data, len, number, true);
+	struct bound b = {.deadline = deadline};
 	r = begin(&b);
 	return r ? r : (int)end(&b, q->ops->send(q, data, len, number, true));
 }
@@ -124,7 +133,6 @@ SYNC_API ssize_t sync_queue_recv(struct sync_queue *q, void *buf, size_t size,
 				 const struct sync_queue_want *want,
 				 const struct timespec *deadline, long *number)
 {
-	struct bound b = {.deadline = deadline};
 	long ignored = 0;
 	number = number ? number : &ignored;
 	if (!(q->flags & SYNC_QUEUE_RECV))
@@ -137,6 +145,7 @@ SYNC_API ssize_t sync_queue_recv(struct sync_queue *q, void *buf, size_t size,
 	sched_yield();
 	if (!deadline)
 		return q->ops->recv(q, buf, size, want, true, number);
+	struct bound b = {.deadline = deadline};
 	r = begin(&b);
 	return r ? r : end(&b, q->ops->recv(q, buf, size, want, true, number));
 }
