@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "child.h"
 #include "exitcode.h"
 #include "say.h"
+#include "stop.h"
 
 static sigset_t original_mask;
 static struct sigaction original_chld;
@@ -210,6 +212,113 @@ int child_run(const struct child_plan *plan)
 		return -errno;
 	int status = supervise(pid, &set);
 	return exec_error ? cannot_run(plan->argv[0], exec_error) : status;
+}
+
+static bool lead_streams(const struct child_io *io)
+{
+	return (io->in < 0 || dup2(io->in, 0) >= 0) && (io->out < 0 || dup2(io->out, 1) >= 0) &&
+	       (io->err < 0 || dup2(io->err, 2) >= 0);
+}
+
+/*
+ * Until the child has put signals back none may reach it: its memory is ours, and so would be what our
+ * handlers do.
+ */
+int child_start(const struct child_plan *plan, const struct child_io *io, int *status)
+{
+	volatile int failed = 0;
+	sigset_t every, before;
+	memset(&every, 0xff, sizeof(every));
+	set_mask(SIG_BLOCK, &every, &before);
+	/* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
+	pid_t pid = vfork();
+	if (pid == 0) {
+		if (!io->with_us)
+			setpgid(0, 0);
+		if (io->mortal)
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+		keep_over_exec(plan);
+		if (lead_streams(io)) {
+			stop_release();
+			execvpe(plan->argv[0], plan->argv, io->env);
+		}
+		failed = errno;
+		_exit(EXIT_NOT_FOUND);
+	}
+	/* NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
+	int err = errno;
+	set_mask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return -err;
+	if (!failed)
+		return pid;
+	waitpid(pid, NULL, 0);
+	*status = cannot_run(plan->argv[0], failed);
+	return 0;
+}
+
+bool child_has_ended(int pid, int *status)
+{
+	int raw;
+	if (waitpid(pid, &raw, WNOHANG) != pid)
+		return false;
+	*status = status_to_exit(raw);
+	return true;
+}
+
+void child_pass_on(int pid, int signo)
+{
+	/* What the terminal sends, it sends to all of the job. */
+	if (signo != SIGINT || !isatty(0) || tcgetpgrp(0) != getpgrp())
+		kill(pid, signo);
+}
+
+/* The standard streams are open, so that what is opened gets no number of theirs. */
+static void leave_behind(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	setsid();
+	if (chdir("/") || null < 0)
+		_exit(EXIT_SYSTEM);
+	for (int fd = 0; fd <= 2; fd++)
+		dup2(null, fd);
+	close(null);
+}
+
+int child_detach(void)
+{
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		leave_behind();
+	return pid;
+}
+
+void child_close_inherited(void)
+{
+	if (!syscall(SYS_close_range, 3, ~0U, 0))
+		return;
+	/* Linux before 5.9 */
+	for (long fd = sysconf(_SC_OPEN_MAX) - 1; fd > 2; fd--)
+		close((int)fd);
+}
+
+int child_open(int pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+void child_terminate(int pid)
+{
+	kill(-pid, SIGTERM);
+	kill(-pid, SIGCONT); /* one that is stopped shall hear it */
+}
+
+void child_kill(int pid)
+{
+	kill(-pid, SIGKILL);
 }
 
 void child_let_go(void)

@@ -40,6 +40,37 @@ int child_start_thread(void *(*run)(void *), void *arg);
  */
 void child_guard_messages(bool begin);
 
+/* Where COMMAND's standard streams lead, -1: as ours; and its environment. */
+struct child_io {
+	int in, out, err;
+	char *const *env;
+	bool mortal;  /* it is killed if we are */
+	bool with_us; /* in our process group, that of the terminal's job */
+};
+
+/*
+ * After stop_catch(): start COMMAND, by default as the leader of a process group of its own, and do not wait.
+ * Its pid; 0 if it cannot be run, which was said aloud, with *status 126 or 127; -errno.
+ */
+int child_start(const struct child_plan *plan, const struct child_io *io, int *status);
+/* Signal SIGNO for it alone, unless, as one of the terminal's job, it has had it with us. */
+void child_pass_on(int pid, int signo);
+/* Has it ended? Then *status is the exit status that stands for it, and the pid is nobody's any more. */
+bool child_has_ended(int pid, int *status);
+/* Signals for it and all of its group. */
+void child_terminate(int pid);
+void child_kill(int pid);
+
+/*
+ * Go on in a child that has nothing of ours but memory and descriptors above 2: no session, no directory,
+ * no standard streams. 0 in the child; its pid; -errno.
+ */
+int child_detach(void);
+/* Close all descriptors above 2: for who stays when those who gave them to us have gone. */
+void child_close_inherited(void);
+/* A descriptor that is readable when the process PID has ended. -errno. */
+int child_open(int pid);
+
 /* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);
 

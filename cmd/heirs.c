@@ -121,7 +121,7 @@ void heirs_wait(struct heirs *heirs, bool quiet)
 	watched = heirs->ours;
 	if (!quiet)
 		warn("%s", describe(buf, sizeof(buf), &watched));
-	struct waiting *line = quiet ? NULL : waiting_begin(describe, &watched);
+	struct waiting *line = quiet ? NULL : waiting_begin(describe, &watched, false);
 	while (poll(&end, 1, -1) != 1)
 		; /* EINTR: we were stopped and go on */
 	waiting_end(line);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* JSON strings. */
 #include <stdio.h>
+#include <string.h>
 
 #include "json.h"
 
-/* Length of the well-formed UTF-8 sequence at S (Unicode, table 3-7), 0 if there is none. */
-static int utf8_length(const unsigned char *s)
+/* Unicode, table 3-7. */
+int json_utf8_length(const unsigned char *s, size_t n)
 {
 	static const struct {
 		unsigned char first, last, low, high;
@@ -19,6 +20,8 @@ static int utf8_length(const unsigned char *s)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (s[0] < rows[i].first || s[0] > rows[i].last)
 			continue;
+		if (n < (size_t)rows[i].length)
+			return 0;
 		if (s[1] < rows[i].low || s[1] > rows[i].high)
 			return 0;
 		for (int k = 2; k < rows[i].length; k++)
@@ -26,15 +29,16 @@ static int utf8_length(const unsigned char *s)
 				return 0;
 		return rows[i].length;
 	}
-	return 0;
+	return n && s[0] < 0x80;
 }
 
 void json_string(const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	putchar('"');
-	while (*s) {
-		int n = *s < 0x80 ? 1 : utf8_length(s);
+	const unsigned char *end = s + strlen(text);
+	while (s < end) {
+		int n = json_utf8_length(s, (size_t)(end - s));
 		if (n == 0)
 			fputs("\\ufffd", stdout);
 		else if (*s == '"' || *s == '\\')

@@ -3,7 +3,12 @@
 #ifndef CMD_JSON_H
 #define CMD_JSON_H
 
+#include <stddef.h>
+
 /* S as a JSON string. Bytes that are not UTF-8 become U+FFFD, so the output is always valid. */
 void json_string(const char *s);
+
+/* Length of the well-formed UTF-8 sequence at S, of which N bytes are there; 0 if there is none. */
+int json_utf8_length(const unsigned char *s, size_t n);
 
 #endif

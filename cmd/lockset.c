@@ -195,7 +195,7 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 		char buf[1024];
 		warn("%s", blocker(buf, sizeof(buf), &seen));
 	}
-	struct waiting *line = set->common->quiet ? NULL : waiting_begin(blocker, &seen);
+	struct waiting *line = set->common->quiet ? NULL : waiting_begin(blocker, &seen, false);
 	int r = acquire(set, set->deadline, failed);
 	waiting_end(line);
 	return r;

@@ -107,7 +107,10 @@ static const char *last_component(const char *path)
 	return last;
 }
 
-/* Tab-separated: applet, short option or -, long option, its argument or -, documentation. */
+/*
+ * Tab-separated: applet (and action, as in "mqpipe send"), short option or -, long option, its argument
+ * or - (in brackets, if it may be missing), documentation.
+ */
 static void dump_argp(const char *name, const struct argp *a)
 {
 	for (const struct argp_option *o = a->options; o && (o->name || o->key || o->doc); o++) {
@@ -118,28 +121,33 @@ static void dump_argp(const char *name, const struct argp *a)
 			letter[1] = (char)o->key;
 			letter[2] = '\0';
 		}
-		printf("%s\t%s\t--%s\t%s\t%s\n", name, letter, o->name, o->arg ? o->arg : "-",
-		       o->doc ? o->doc : "");
+		bool optional = o->flags & OPTION_ARG_OPTIONAL;
+		printf("%s\t%s\t--%s\t%s%s%s\t%s\n", name, letter, o->name, optional ? "[" : "",
+		       o->arg ? o->arg : "-", optional ? "]" : "", o->doc ? o->doc : "");
 	}
 	for (const struct argp_child *c = a->children; c && c->argp; c++)
 		dump_argp(name, c->argp);
 }
 
-static void dump_applet(const struct applet *a)
+static void dump_applet(const char *of, const struct applet *a)
 {
-	printf("%s\t\t\t\t%s\n", a->name, a->summary);
-	dump_argp(a->name, a->argp);
+	char name[64];
+	snprintf(name, sizeof(name), "%s%s%s", of, *of ? " " : "", a->name);
+	printf("%s\t\t\t\t%s\n", name, a->summary);
+	dump_argp(name, a->argp);
 	/* argp adds these to every parser */
-	printf("%s\t-?\t--help\t-\tShow the options\n", a->name);
-	printf("%s\t-\t--usage\t-\tShow a short usage message\n", a->name);
-	printf("%s\t-V\t--version\t-\tShow the version\n", a->name);
+	printf("%s\t-?\t--help\t-\tShow the options\n", name);
+	printf("%s\t-\t--usage\t-\tShow a short usage message\n", name);
+	printf("%s\t-V\t--version\t-\tShow the version\n", name);
+	for (const struct applet *const *action = a->actions; action && *action; action++)
+		dump_applet(name, *action);
 }
 
 static void dump(void)
 {
-	dump_applet(&applet_syncbox);
+	dump_applet("", &applet_syncbox);
 	for (size_t i = 0; i < APPLETS; i++)
-		dump_applet(applets[i]);
+		dump_applet("", applets[i]);
 }
 
 static int install(const char *dir)

@@ -54,6 +54,17 @@ void warn(const char *format, ...)
 	va_end(args);
 }
 
+void say_bytes(const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(STDERR_FILENO, data, len);
+		if (n < 0)
+			return;
+		data += n;
+		len -= (size_t)n;
+	}
+}
+
 #define WIPE_LINE "\r\033[K"
 
 /* A line that wraps could not be wiped off again. */

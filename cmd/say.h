@@ -12,6 +12,9 @@ void say_as(const char *applet);
 __attribute__((noreturn, format(printf, 2, 3))) void die(int status, const char *format, ...);
 __attribute__((format(printf, 1, 2))) void warn(const char *format, ...);
 
+/* What others wrote to their standard error, as it is. */
+void say_bytes(const char *data, size_t len);
+
 /* A status line on a terminal that the next one replaces; and wiping it off. */
 __attribute__((format(printf, 1, 2))) void say_status(const char *format, ...);
 void say_wipe_status(void);

@@ -179,7 +179,7 @@ static const char *heirs(char *buf, size_t size, const void *what)
 
 static int drain(struct opts *o, struct sync_sem *sem, const struct timespec *deadline)
 {
-	struct waiting *line = o->common.quiet ? NULL : waiting_begin(heirs, o);
+	struct waiting *line = o->common.quiet ? NULL : waiting_begin(heirs, o, false);
 	int r;
 	do
 		r = sync_sem_drain(sem, deadline);

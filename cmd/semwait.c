@@ -235,7 +235,7 @@ static int wait_for(struct job *j, struct sync_sem **failed)
 		char buf[1024];
 		warn("%s", blocker(buf, sizeof(buf), o));
 	}
-	struct waiting *line = shown ? waiting_begin(blocker, o) : NULL;
+	struct waiting *line = shown ? waiting_begin(blocker, o, false) : NULL;
 	r = take(j, j->deadline, failed);
 	waiting_end(line);
 	return r;

@@ -12,7 +12,7 @@
 struct waiting {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
-	bool over, drawn;
+	bool over, drawn, lines;
 	waiting_text *text;
 	const void *what;
 };
@@ -41,23 +41,27 @@ static void *draw(void *arg)
 		char buf[1024];
 		w->text(buf, sizeof(buf), w->what);
 		pthread_mutex_lock(&w->lock);
-		if (!w->over)
+		if (!w->over && w->lines)
+			warn("%s", buf);
+		else if (!w->over)
 			say_status("%s", buf);
-		w->drawn = true;
+		w->drawn = !w->lines;
 		pthread_mutex_unlock(&w->lock);
 	}
 	return NULL;
 }
 
-struct waiting *waiting_begin(waiting_text *text, const void *what)
+struct waiting *waiting_begin(waiting_text *text, const void *what, bool always)
 {
-	if (!say_on_terminal())
+	bool on_terminal = say_on_terminal();
+	if (!on_terminal && !always)
 		return NULL;
 	struct waiting *w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;
 	w->text = text;
 	w->what = what;
+	w->lines = !on_terminal;
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

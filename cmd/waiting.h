@@ -3,6 +3,7 @@
 #ifndef CMD_WAITING_H
 #define CMD_WAITING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Write into BUF what we wait for at this moment; returns BUF. Called from another thread. */
@@ -12,11 +13,11 @@ struct waiting;
 
 /*
  * From a second after now until waiting_end(), keep the line up to date on stderr, if that is a
- * terminal; otherwise do nothing. The wait itself goes on undisturbed in the caller's thread: were
+ * terminal. Otherwise do nothing, or if ALWAYS, write a line each second. The wait itself goes on undisturbed in the caller's thread: were
  * it to look up from time to time, it would lose its place in the queue. WHAT must stay valid for
  * good: the thread may still look at it when the wait is over. May return NULL.
  */
-struct waiting *waiting_begin(waiting_text *text, const void *what);
+struct waiting *waiting_begin(waiting_text *text, const void *what, bool always);
 /* Wipe the line. NULL is fine. */
 void waiting_end(struct waiting *w);
 

@@ -16,10 +16,9 @@ unset ARGP_HELP_FMT
 usage() { # NAME HELP
 	printf '%s\n' "$2" | awk -v name="$1" '
 	NR > 1 && !/^ / { exit }
-	$1 == "Usage:" || $1 == "or:" {
-		if (form != "") print "\t" name "\t" form
+	sub("^ *(Usage|or): *" name, "") {
+		if (NR > 1) print "\t" name "\t" form
 		form = ""
-		$1 = $2 = ""
 	}
 	{ form = form " " $0 }
 	END { print "\t" name "\t" form }'
@@ -29,24 +28,24 @@ usage() { # NAME HELP
 ask() {
 	dump=$("$bin" --dump-options) || exit
 	printf '%s\n' "$dump"
-	set --
-	for name in $(printf '%s\n' "$dump" | awk -F '\t' '$3 == "" { print $1 }'); do
-		[ "$name" = syncbox ] || set -- "$name"
-		help=$("$bin" "$@" --help) || exit
+	names=$(printf '%s\n' "$dump" | awk -F '\t' '$3 == "" { print $1 }')
+	printf '%s\n' "$names" | while IFS= read -r name; do
+		# shellcheck disable=SC2086 # an applet, or an applet and its action
+		help=$("$bin" ${name#syncbox} --help) || exit
 		usage "$name" "$help"
 	done
 }
 
 # Turns that into what the shells need to know, tab-separated:
 #
-#	applet NAME SUMMARY
-#	option NAME SHORT LONG METAVAR KIND DOC		KIND is - without a value
+#	context CONTEXT
+#	option CONTEXT SHORT LONG METAVAR KIND DOC	KIND is - without a value, and ?KIND if it may be missing
 #	operand CONTEXT POSITION METAVAR KIND		at POSITION, or from there on if it ends in +
 #	word CONTEXT WORD DOC				a choice for the operand of KIND word
 #
 # KIND is file, dir, command, any, or word: an option has its words in the same field; an operand in
 # lines of their own, where each leads to another context. A context is syncbox, an applet, or an
-# applet and its subcommand.
+# applet and its action.
 model='
 BEGIN { FS = OFS = "\t" }
 function kind(metavar, doc) {
@@ -54,7 +53,7 @@ function kind(metavar, doc) {
 	if (metavar ~ /[|](LOCK|FILE|PATH)[|]/) return "file"
 	if (metavar ~ /[|]DIR[|]/) return "dir"
 	if (metavar ~ /[|](COMMAND|LINE)[|]/) return "command"
-	if (metavar ~ /[|]APPLET[|]/) return "word"
+	if (metavar ~ /[|](APPLET|ACTION)[|]/) return "word"
 	return values(doc)
 }
 # "Until when: command, it has ended; tree, and all it started" lists the values.
@@ -73,29 +72,17 @@ function operand(context, position, metavar, k,	key) {
 	else if (k != "command" && kinds[key] !~ /\tany$/) return
 	kinds[key] = metavar OFS k
 }
-function word(context, w, doc) {
-	if (!((context, w) in words)) print "word", context, w, doc
-	words[context, w] = 1
-}
-# What token[i] and those after it say of a context whose first n operands have been seen.
-function walk(context, i, n,	t, many, k, p, alternative) {
-	for (; i in token; i++) {
+# A usage line of a context.
+function usage(context, form,	token, count, i, t, many, k, n) {
+	count = split(form, token, " ")
+	for (i = 1; i <= count; i++) {
 		t = token[i]
 		many = sub(/[.][.][.]/, "", t)
 		gsub(/[][]/, "", t)
 		if (t == "" || t == "--" || t == "OPTION") continue
 		if (t ~ /^-/) {
-			if (t in takes_value) i++
+			if (t != "-" && (context, t) in takes_value) i++
 			continue
-		}
-		if (t ~ /^[a-z]/ && !n) {
-			operand(context, 1, "SUBCOMMAND", "word")
-			split(t, alternative, "|")
-			for (p = 1; p in alternative; p++) {
-				word(context, alternative[p], "")
-				walk(context " " alternative[p], i + 1, 0)
-			}
-			return
 		}
 		k = kind(t, "")
 		n++
@@ -104,20 +91,16 @@ function walk(context, i, n,	t, many, k, p, alternative) {
 	}
 }
 $1 != "" && $3 == "" {
-	print "applet", $1, $5
-	if ($1 != "syncbox") word("syncbox", $1, $5)
+	print "context", $1
+	if (split($1, name, " ") == 2) print "word", name[1], name[2], $5
+	else if ($1 != "syncbox") print "word", "syncbox", $1, $5
 }
 $1 != "" && $3 != "" {
-	print "option", $1, $2, $3, $4, ($4 == "-" ? "-" : kind($4, $5)), $5
-	if ($4 != "-") with_value[$1] = with_value[$1] " " $2 " " $3
+	optional = gsub(/^[[]|[]]$/, "", $4) ? "?" : ""
+	print "option", $1, $2, $3, $4, ($4 == "-" ? "-" : optional kind($4, $5)), $5
+	if ($4 != "-" && !optional) takes_value[$1, $2] = takes_value[$1, $3] = 1
 }
-$1 == "" {
-	split("", takes_value)
-	for (n = split(with_value[$2], list, " "); n; n--) takes_value[list[n]]
-	delete takes_value["-"]
-	split($3, token, " ")
-	walk($2, 1, 0)
-}
+$1 == "" { usage($2, $3) }
 END {
 	for (i = 1; i <= operands; i++) if (keys[i] !~ /[+]/) print "operand", keys[i], kinds[keys[i]]
 	for (i = 1; i <= operands; i++) if (keys[i] ~ /[+]/) print "operand", keys[i], kinds[keys[i]]
@@ -128,7 +111,10 @@ END {
 
 bash_table='
 BEGIN { FS = "\t" }
-$1 == "applet" { applet[++applets] = $2 }
+$1 == "context" {
+	context[++contexts] = $2
+	if ($2 !~ / /) applets = applets " " $2
+}
 $1 == "option" {
 	value = $6 == "-" ? "" : "=" $6
 	options[$2] = options[$2] "\t\t\t\047" $4 value "\047"
@@ -141,18 +127,17 @@ $1 == "operand" {
 	kinds = kinds "\t" pattern ") kind=\047" $5 ($5 == "word" ? words[$2] : "") "\047 ;;\n"
 }
 END {
-	print "# The options of an applet, each with = and what its value is, if it has one."
+	print "# The options of a context, each with = and what its value is, if it has one: =? if that may be missing."
 	print "_syncbox_options() {\n\tcase $1 in"
-	for (i = 1; i <= applets; i++) {
-		print "\t" applet[i] " | " applet[i] "\\ *)"
-		print "\t\toptions=(\n" options[applet[i]] "\t\t)\n\t\t;;"
-		all = all " " applet[i]
+	for (i = 1; i <= contexts; i++) {
+		print "\t\047" context[i] "\047)"
+		print "\t\toptions=(\n" options[context[i]] "\t\t)\n\t\t;;"
 	}
 	print "\t*) options=() ;;\n\tesac\n}\n"
 	print "# What the operand of a context is, by its number."
 	print "_syncbox_operand() {\n\tcase \"$1 $2\" in"
 	print kinds "\t*) kind=any ;;\n\tesac\n}\n"
-	print "complete -F _syncbox" all "\n"
+	print "complete -F _syncbox" applets "\n"
 }'
 bash_code() {
 	cat <<'END'
@@ -173,13 +158,13 @@ _syncbox_split() {
 	done
 }
 
-# If the next word is the value of this option, then what it is.
+# What the value of this option is, if it has one: of short ones the last.
 _syncbox_value() {
 	local word=$1 option found='' i
 	kind=''
 	if [[ $word == --* ]]; then
 		for option in "${options[@]}"; do
-			[[ $option == "$word"* ]] && found=$option # an abbreviation will do
+			[[ ${option%%=*} == "$word"* ]] && found=$option # an abbreviation will do
 			[[ ${option%%=*} == "$word" ]] && break
 		done
 		[[ $found == *=* ]] && kind=${found#*=}
@@ -210,6 +195,7 @@ _syncbox_reply_options() {
 	local option list=()
 	for option in "${options[@]}"; do
 		case $option in
+		--*=\?*) list+=("${option%%=*}" "${option%%=*}=") ;;
 		--*=*) list+=("${option%%=*}=") ;;
 		--*) list+=("$option") ;;
 		esac
@@ -252,7 +238,7 @@ _syncbox() {
 			ended=1
 		elif [[ ! $ended && $word == -?* ]]; then
 			_syncbox_value "$word"
-			if [[ $kind ]] && ((++i == last)); then
+			if [[ $kind && $kind != \?* ]] && ((++i == last)); then
 				_syncbox_reply "$kind" "${words[last]}"
 				return
 			fi
@@ -273,7 +259,7 @@ _syncbox() {
 	if [[ ! $ended && $word == --*=* ]]; then
 		[[ ${COMP_WORDS[COMP_CWORD]} == --*=* ]] && prefix=${word%%=*}=
 		_syncbox_value "${word%%=*}"
-		_syncbox_reply "$kind" "${word#*=}" "$prefix"
+		_syncbox_reply "${kind#\?}" "${word#*=}" "$prefix"
 	elif [[ ! $ended && $word == -* ]]; then
 		_syncbox_reply_options "$word"
 	else
@@ -299,49 +285,47 @@ function escape(s) {
 	gsub(/[]:[]/, "\\\\&", s)
 	return s
 }
-function action(kind) {
+function action(metavar, kind) {
 	if (kind == "file") return "_syncbox_file"
 	if (kind == "dir") return "_files -/"
 	if (kind == "command") return "_command_names -e"
 	if (sub(/^word /, "", kind)) return "(" kind ")"
-	return " "
+	return " _syncbox_any \"" metavar "\""
 }
 function add_option(name, text, before, after) {
 	options[name] = options[name] "\t\t\t" quote(before text after) "\n"
 }
-$1 == "applet" { applet[++applets] = $2 }
+$1 == "context" { context[++contexts] = $2 }
 $1 == "option" && $6 == "-" {
 	before = "(" ($3 == "-" ? "" : $3 " ") $4 ")"
 	if ($3 != "-") add_option($2, $3, before, "[" escape($7) "]")
 	add_option($2, $4, before, "[" escape($7) "]")
 }
 $1 == "option" && $6 != "-" {
-	after = "[" escape($7) "]:" $5 ":" action($6)
-	if ($3 != "-") add_option($2, $3 "+", "*", after)
-	add_option($2, $4 "=", "*", after)
+	optional = sub(/^[?]/, "", $6)
+	after = "[" escape($7) "]" (optional ? "::" : ":") $5 ":" action($5, $6)
+	if ($3 != "-") add_option($2, $3 (optional ? "-" : "+"), "*", after)
+	add_option($2, $4 (optional ? "=-" : "="), "*", after)
 }
 $1 == "word" {
 	choices[$2] = choices[$2] "\t\t\t" quote(escape($3) ($4 == "" ? "" : ":" $4)) "\n"
 	if (choices[$2] !~ /\n./) choosers[++n] = $2
 }
 $1 == "operand" {
-	if (!($2 in operand)) contexts[++m] = $2
 	at = $3 ~ /[+]/ ? "*" : $3
 	if ($5 == "command") spec = "*:::" $4 ":_syncbox_command"
 	else if ($5 == "word") spec = "*:::" $4 ": _syncbox_choose " $2
-	else spec = at ":" $4 ":" action($5)
+	else spec = at ":" $4 ":" action($4, $5)
 	operand[$2] = operand[$2] " " quote(spec)
 }
 END {
 	print "# What can be given in a context."
 	print "_syncbox_at() {\n\tlocal -a flags operands\n\tcase $1 in"
-	for (i = 1; i <= applets; i++) {
-		print "\t" applet[i] "(| *))"
-		print "\t\tflags=(\n" options[applet[i]] "\t\t)\n\t\t;;"
+	for (i = 1; i <= contexts; i++) {
+		print "\t" quote(context[i]) ")"
+		print "\t\tflags=(\n" options[context[i]] "\t\t)"
+		print "\t\toperands=(" substr(operand[context[i]], 2) ")\n\t\t;;"
 	}
-	print "\tesac\n\tcase $1 in"
-	for (i = 1; i <= m; i++)
-		print "\t" quote(contexts[i]) ") operands=(" substr(operand[contexts[i]], 2) ") ;;"
 	print "\tesac\n\t(( $#flags )) && _arguments -s -S : $flags $operands\n}\n"
 	print "# The first operand of a context leads to another."
 	print "_syncbox_choose() {\n\tlocal -a choices\n\tcase $1 in"
@@ -358,6 +342,11 @@ zsh_code() {
 	else
 		_syncbox_at ${${1:#syncbox}:+$1 }$words[1]
 	fi
+}
+
+# Nothing can be offered. Not said where an option is typed: after a message zsh would not insert that.
+_syncbox_any() {
+	[[ $PREFIX == -* ]] || _message -e "$1"
 }
 
 # Locks can be written flock:PATH.
@@ -392,29 +381,31 @@ function quote(s) {
 }
 function value(kind) {
 	if (kind == "-") return ""
+	if (sub(/^[?]word /, "", kind)) return " -f -a " quote(kind)
+	if (kind ~ /^[?]/) return " -f"
 	if (kind == "file") return " -r -F"
 	if (kind == "dir") return " -x -a \047(__fish_complete_directories)\047"
 	if (kind == "command") return " -x -a \047(__fish_complete_command)\047"
 	if (sub(/^word /, "", kind)) return " -x -a " quote(kind)
 	return " -x"
 }
-function commands(applet) {
-	return "complete -c syncbox" (applet == "syncbox" ? "" : " -c " applet)
+function commands(context) {
+	sub(/ .*/, "", context)
+	return "complete -c syncbox" (context == "syncbox" ? "" : " -c " context)
 }
-$1 == "applet" {
-	applet[++applets] = $2
-	all = all " -c " $2
+$1 == "context" {
+	context[++contexts] = $2
+	if ($2 !~ / /) all = all " -c " $2
 }
 $1 == "option" {
 	short = $3 ~ /^-[A-Za-z0-9]$/ ? substr($3, 2) "/" : ""
-	specs[$2] = specs[$2] " " short substr($4, 3) ($6 == "-" ? "" : "=")
+	specs[$2] = specs[$2] " " short substr($4, 3) ($6 == "-" ? "" : $6 ~ /^[?]/ ? "=?" : "=")
 	short = $3 == "-" ? "" : " -s " (short == "" ? quote(substr($3, 2)) : substr($3, 2))
 	completes = completes commands($2) " -n \047__syncbox_in " $2 "\047" \
 		short " -l " substr($4, 3) value($6) " -d " quote($7) "\n"
 }
 $1 == "word" {
-	split($2, part, " ")
-	completes = completes commands(part[1]) " -n \047__syncbox_chooses " $2 "\047" \
+	completes = completes commands($2) " -n \047__syncbox_chooses " $2 "\047" \
 		" -a " $3 ($4 == "" ? "" : " -d " quote($4)) "\n"
 }
 $1 == "operand" {
@@ -422,10 +413,10 @@ $1 == "operand" {
 	kinds = kinds "\tcase " quote($2 " " at) "\n\t\techo " $5 "\n"
 }
 END {
-	print "# The options of an applet, for argparse."
-	print "function __syncbox_options -a applet\n\tswitch $applet"
-	for (i = 1; i <= applets; i++)
-		print "\tcase " applet[i] "\n\t\tprintf \047%s\\n\047" specs[applet[i]]
+	print "# The options of a context, for argparse."
+	print "function __syncbox_options -a context\n\tswitch $context"
+	for (i = 1; i <= contexts; i++)
+		print "\tcase " quote(context[i]) "\n\t\tprintf \047%s\\n\047" specs[context[i]]
 	print "\tend\nend\n"
 	print "# What the operand of a context is, by its number."
 	print "function __syncbox_operand -a context number\n\tswitch \"$context $number\""
@@ -436,29 +427,28 @@ END {
 }'
 fish_code() {
 	cat <<'END'
-# Where the cursor is: the applet whose options can come here, the context, what the operand to
-# come is; and, when COMMAND has begun, its words up to here.
+# Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
+# words up to here.
 function __syncbox_place
 	set -l words (commandline -opc)
 	set -l context (string replace -r '.*/' '' -- $words[1])
 	set -l number 1
 	while true
 		set -e words[1]
-		set -l applet (string split ' ' -- $context)[1]
 		set -l kind (__syncbox_operand $context $number)
-		if argparse -s (__syncbox_options $applet) -- $words 2>/dev/null
+		if argparse -s (__syncbox_options $context) -- $words 2>/dev/null
 			set words $argv
 		else
 			set words
 			set kind any # the value of the last option is to come
 		end
 		if not set -q words[1]
-			printf '%s\n' $applet $context $kind
+			printf '%s\n' $context $kind
 			return
 		end
 		switch $kind
 		case command
-			printf '%s\n' '' $context $kind $words
+			printf '%s\n' $context $kind $words
 			return
 		case word
 			set context (string replace -r '^syncbox ' '' -- "$context $words[1]")
@@ -469,26 +459,27 @@ function __syncbox_place
 	end
 end
 
-function __syncbox_in -a applet
+# Whether options of this context can come.
+function __syncbox_in
 	set -l place (__syncbox_place)
-	test "$place[1]" = $applet
+	test "$place[1]" = "$argv"; and not set -q place[3]
 end
 
-function __syncbox_chooses -a context
+function __syncbox_chooses
 	set -l place (__syncbox_place)
-	test "$place[2..3]" = "$context word"
+	test "$place" = "$argv word"
 end
 
 function __syncbox_wants -a kind
 	set -l place (__syncbox_place)
-	test "$place[3]" = $kind
+	test "$place[2]" = $kind
 end
 
 function __syncbox_command
 	set -l place (__syncbox_place)
 	set -l line (commandline -ct)
-	if set -q place[4]
-		set line (string join ' ' -- (string escape -- $place[4..]) "$line")
+	if set -q place[3]
+		set line (string join ' ' -- (string escape -- $place[3..]) "$line")
 	end
 	complete --do-complete="$line"
 end
@@ -512,7 +503,7 @@ table() { # AWK-PROGRAM
 	bash_code
 } >"$dir/syncbox.bash"
 {
-	echo "#compdef$(printf '%s\n' "$known" | awk -F '\t' '$1 == "applet" { printf " %s", $2 }')"
+	echo "#compdef$(printf '%s\n' "$known" | awk -F '\t' '$1 == "context" && $2 !~ / / { printf " %s", $2 }')"
 	top zsh
 	table "$zsh_table"
 	zsh_code

@@ -45,17 +45,44 @@ syncbox --install=aa|aadir|syncbox completes its own options
 syncbox lockrun --no|--no-fork --nonblock|options of an applet follow its name
 syncbox lockrun aa|aaa.lck aab.lck aadir|operands of an applet follow its name
 syncbox lockrun aaa.lck zzcmd|zzcmd-one zzcmd-two|a command follows the LOCK of an applet
+lockrun --lock=file aaa.lck zzcmd|zzcmd-one zzcmd-two|a value after = is no name of a kind
+mqpipe re|recv|actions are completed
+mqpipe |create flush info move peek recv rm send wait|all actions are offered
+mqpipe aa||nothing else is offered for an action
+mqpipe send --no|--no-create --nonblock|options of an action are completed
+mqpipe send aa --no-c|--no-create|the only option of an action that it can be follows its operands
+mqpipe send --un||options of another action are not offered
+mqpipe nosuch --||an action that there is not has no options
+mqpipe send --oversize=|refuse skip spill truncate|the values of an option of an action are offered
+mqpipe send --oversize s|skip spill|the values of an option of an action are offered as the next word
+mqpipe recv --journal aa|aadir|an option of an action takes a directory
+mqpipe recv --journal=aa|aadir|an option of an action takes a directory after =
+mqpipe recv --journal=dir aa||a value after = is not that of the next word
+mqpipe send --prog|--progress|an option is offered whose value may be missing
+mqpipe recv --progress=|always auto|the value that may be missing is offered after =
+mqpipe recv --progress=al|always|the value that may be missing is completed after =
+mqpipe recv --progress a||the value that may be missing is not the next word
+mqpipe recv --progress --no|--no-create --nonblock|an option follows one without its value
+mqpipe send --need-reader=||nothing is offered for a duration that may be missing
+mqpipe send aa||nothing is offered for QUEUE
+mqpipe send queue aa||nothing is offered for MESSAGE
+mqpipe move queue aa||nothing is offered for a second queue
+syncbox mq|mqpipe|syncbox completes an applet that has actions
+syncbox mqpipe re|recv|actions follow the name of their applet
+syncbox mqpipe send --no|--no-create --nonblock|options of an action follow its name
+syncbox mqpipe recv --progress=|always auto|values of an option of an action follow its name
+syncbox mqpipe recv --journal aa|aadir|a directory follows an option of an action
 END
 syncbox --dump-options >dump
-awk -F '\t' '$3 == "" { print $1 }' dump >applets
-long_options() { awk -F '\t' -v applet="$1" '$1 == applet && $3 != "" { print $3 }' dump; }
+awk -F '\t' '$3 == "" { print $1 }' dump >names # of applets and actions
+long_options() { awk -F '\t' -v name="$1" '$1 == name && $3 != "" { print $3 }' dump; }
 
 mkdir bin aadir
 touch aaa.lck aab.lck bin/zzcmd-one bin/zzcmd-two
 chmod +x bin/*
 cut -d '|' -f 1 cases >typed
-sed 's/$/ -/' applets >>typed
-sed '/^syncbox$/d; s/.*/syncbox & -/' applets >>typed
+sed 's/$/ -/' names >>typed
+sed '/^syncbox$/d; s/.*/syncbox & -/' names >>typed
 
 # Each shell reads typed and writes to answers.SHELL, line by line, what the line has become when
 # everything that can be offered has been put into it.
@@ -113,6 +140,7 @@ ask_fish() {
 			set -l offered (complete -C $line | string replace -r '\t.*' '')
 			echo (string replace -r '[^ ]*$' '' -- $line)"$offered"
 		end <typed >answers.fish
+		complete -C 'mqpipe ' >described.fish
 	END
 	fish --no-config ask.fish
 }
@@ -130,7 +158,7 @@ offered() { # SHELL LINE
 			sub(/^--.*=/, "", word[i])
 			print word[i]
 		}
-	}' typed "answers.$1" | LC_ALL=C sort
+	}' typed "answers.$1" | LC_ALL=C sort -u
 }
 
 offers() { # SHELL LINE WORDS
@@ -139,10 +167,15 @@ offers() { # SHELL LINE WORDS
 	diff expected got
 }
 
-offers_all_options() { # SHELL LINE APPLET
+offers_all_options() { # SHELL LINE NAME
 	long_options "$3" | LC_ALL=C sort >expected
 	offered "$1" "$2" | grep '^--' >got
 	diff expected got
+}
+
+describes_actions() {
+	sed -n "s/^mqpipe \([^\t]*\)\t\t\t\t/\1\t/p" dump | LC_ALL=C sort >expected
+	test -s expected && LC_ALL=C sort described.fish | diff expected -
 }
 
 claims() { # SHELL NAME
@@ -153,13 +186,18 @@ claims() { # SHELL NAME
 			check "$2: $claim: $line" offers "$1" "$line" "$words"
 		fi
 	done <cases
-	while IFS= read -r applet; do
-		check "$2: every option of $applet is offered" \
-			offers_all_options "$1" "$applet -" "$applet"
-		[ "$applet" = syncbox ] ||
-			check "$2: every option of syncbox $applet is offered" \
-				offers_all_options "$1" "syncbox $applet -" "$applet"
-	done <applets
+	if [ "$1" = zsh ]; then
+		skip "$2: an option whose value may be missing is offered without =" "a blank takes the = away"
+	else
+		check "$2: an option whose value may be missing is offered without =" \
+			grep -q '^mqpipe send.* --progress\( \|$\)' "answers.$1"
+	fi
+	while IFS= read -r name; do
+		check "$2: every option of $name is offered" offers_all_options "$1" "$name -" "$name"
+		[ "$name" = syncbox ] ||
+			check "$2: every option of syncbox $name is offered" \
+				offers_all_options "$1" "syncbox $name -" "$name"
+	done <names
 }
 
 if command -v bash >/dev/null; then
@@ -179,6 +217,7 @@ for shell in zsh fish; do
 	if command -v $shell >/dev/null; then
 		ask_$shell >log.$shell 2>&1
 		claims $shell $shell
+		[ $shell = zsh ] || check "fish: actions are offered with their summaries" describes_actions
 	else
 		skip "$shell completes" "$shell is not installed"
 	fi

@@ -73,11 +73,13 @@ never "no applet includes kernel IPC headers" includes "$ipc" "$cmd" 'cmd/ipcben
 # What a quoted #include may name: the headers and lists of the same folder
 own() { alternatives "$(find "$1" -name '*.h' -o -name '*.def' | sed 's|.*/||')"; }
 never "cmd sees libsync.h alone" includes ' [^<]' "$cmd" "[^ ]* \"($(own cmd)|libsync.h)\""
-never "only child.c knows of signals and processes" includes \
-	' <(signal|spawn|sys/wait|sys/signalfd|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
-never "only child.c starts, signals and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id|signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|pidfd_send_signal')" \
+never "only child.c knows of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
+never "only child.c starts and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
 	"$cmd" 'cmd/child[.]c'
-never "and it knows nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/child[.]c'
+never "only child.c and stop.c know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop)[.]c'
+never "only child.c and stop.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|pidfd_send_signal|alarm|setitimer|timer_create')" \
+	"$cmd" 'cmd/(child|stop)[.]c'
+never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop)[.]c'
 never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|psignal')" "$cmd|$lib" \
 	'cmd/say[.]c'
 never "fronts know no kernel IPC, stdio or argp" includes "$ipc| <(stdio|argp)[.]h>" "$fronts"
@@ -85,7 +87,7 @@ never "libsync knows nothing of cmd" includes ' [^<]| <argp[.]h>' "$lib" "[^ ]* 
 never "nothing sleeps" code "$(call '(u|nano|clock_nano|thrd_)?sleep')" "$cmd|$lib"
 never "option values go through parse.c" code "$(call 'strto[a-z]*|ato[a-z]+')" "$cmd" 'cmd/parse[.]c'
 schemes=$(alternatives "$(echo "$backends" | sed 's/[a-z]*_//')")
-out=$(grep -nE "[=(] *&?sync_lock_($schemes)|\"($schemes)\"" cmd/*.c)
+out=$(grep -nE "[=(] *&?sync_lock_($schemes)|\"($schemes)\"" cmd/*.c cmd/*/*.c)
 err=''
 [ -z "$out" ]
 report $? "no applet asks for a backend's name"
@@ -107,15 +109,21 @@ done
 
 applets=$(sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
 for applet in $applets; do
-	check "$applet: one file" test -f "cmd/$applet.c" -o -d "cmd/$applet"
+	check "$applet: one file, or a folder" test -f "cmd/$applet.c" -o -f "cmd/$applet/$applet.c"
 	check "$applet: a manual page" test -f "man/$applet.1.scd"
 	check "$applet: a test" test -x "tests/$applet.t"
+done
+for list in cmd/*/actions.def; do
+	folder=$(dirname "$list")
+	for action in $(sed -n 's/^ACTION(\(.*\))/\1/p' "$list"); do
+		check "$(basename "$folder") $action is a file of its own" test -f "$folder/$action.c"
+	done
 done
 check "applets.def is sorted" sh -c "echo '$applets' | LC_ALL=C sort -c"
 
 missing=''
 for f in $sources tests/*.sh tests/*.t tests/*/*.[ch] tests/storm/run* tests/bench/run* man/*.scd \
-	cmd/*.def libsync/*.def Makefile config.mk completions/*.sh build-aux/* .ci/run; do
+	cmd/*.def cmd/*/*.def libsync/*.def Makefile config.mk completions/*.sh build-aux/* .ci/run; do
 	[ -f "$f" ] || continue
 	head -n 5 "$f" | grep -q 'SPDX-License-Identifier: MIT' || missing="$missing $f"
 done
@@ -125,7 +133,7 @@ report $? "every source file names its licence"
 silent=''
 for f in $sources tests/*/*.[ch]; do
 	[ -f "$f" ] || continue
-	sed -n '2,3p' "$f" | grep -qE '^(/\*| \*) ?[A-Za-z0-9]|^/\*$' || silent="$silent $f"
+	sed -n '2,3p' "$f" | grep -qE '^(/\*| \*) ?(--)?[A-Za-z0-9]|^/\*$' || silent="$silent $f"
 done
 for f in tests/*.sh tests/*.t tests/storm/run* tests/bench/run* completions/*.sh build-aux/*; do
 	[ -f "$f" ] || continue
@@ -138,7 +146,7 @@ report $? "and says in its first lines what it is for"
 long=''
 for f in $sources; do
 	case $f in *.h) continue ;; esac
-	long=$long$(awk '/^[a-zA-Z].*\)$|^\{/ { start = NR } /^\}/ { if (NR - start > 80) print " " FILENAME ":" start }' "$f")
+	long=$long$(awk '/^[a-zA-Z].*\)$|^\{/ { start = NR } /^\}/ { if (start && NR - start > 80) print " " FILENAME ":" start; start = 0 }' "$f")
 done
 err=$long
 [ -z "$long" ]
@@ -155,10 +163,15 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "no applet includes kernel IPC headers" cmd/lockrun.c '# include <sys/file.h>'
 	plant "cmd sees libsync.h alone" cmd/lockset.c '#include "internal.h"'
 	plant "cmd sees libsync.h alone" cmd/held.c '#include "../libsync/libsync.h"'
-	plant "only child.c knows of signals and processes" cmd/main.c '#include <signal.h>'
-	plant "only child.c starts, signals and reaps" cmd/held.c 'int f(void) { return vfork(); }'
-	plant "only child.c starts, signals and reaps" cmd/json.h 'int f(void) { return kill (1, 1); }'
-	plant "and it knows nothing of locks" cmd/child.c '#include "libsync.h"'
+	plant "only child.c knows of processes" cmd/main.c '#include <sys/wait.h>'
+	plant "only child.c knows of processes" cmd/stop.c '#include <spawn.h>'
+	plant "only child.c starts and reaps" cmd/held.c 'int f(void) { return vfork(); }'
+	plant "only child.c starts and reaps" cmd/stop.c 'int f(void) { return wait(0); }'
+	plant "only child.c and stop.c know of signals" cmd/main.c '#include <signal.h>'
+	plant "only child.c and stop.c send and catch them" cmd/json.h 'int f(void) { return kill (1, 1); }'
+	plant "only child.c and stop.c send and catch them" cmd/mqpipe/send.c 'int f(void) { return alarm(1); }'
+	plant "and they know nothing of locks" cmd/child.c '#include "libsync.h"'
+	plant "and they know nothing of locks" cmd/stop.c '#include "libsync.h"'
 	plant "only say.c writes to stderr" cmd/parse.h 'void f(void) { fputs("x", stderr); }'
 	plant "only say.c writes to stderr" libsync/proc.c 'void f(void) { perror("x"); }'
 	plant "fronts know no kernel IPC, stdio or argp" libsync/lock.c '#include <sys/file.h>'
@@ -168,16 +181,19 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "nothing sleeps" cmd/held.c 'void f(void) { clock_nanosleep(0, 0, 0, 0); }'
 	plant "option values go through parse.c" cmd/held.c 'int f(const char *s) { return atoi(s); }'
 	plant "no applet asks for a backend's name" cmd/lockset.c 'int f(const char *s) { return strcmp(s, "flock"); }'
+	plant "no applet asks for a backend's name" cmd/mqpipe/send.c 'int f(const char *s) { return strcmp(s, "sysv"); }'
 	plant "nobody includes lock_flock" libsync/lock.c '#include "lock_flock.c"'
 	plant "nobody else names lock_flock" libsync/lock_ofd.c 'const void *f = &sync_lock_flock;'
 	plant "new has its front" libsync/backends.def 'NEW_BACKEND(extra)' ''
 	plant "lock_gone is a file of its own" libsync/backends.def 'LOCK_BACKEND(gone)' ''
 	plant "lock_more is in backends.def" libsync/lock_more.c 'int f;' ''
-	plant "extra: one file" cmd/applets.def 'APPLET(extra)' ''
+	plant "extra: one file, or a folder" cmd/applets.def 'APPLET(extra)' ''
+	plant "mqpipe extra is a file of its own" cmd/mqpipe/actions.def 'ACTION(extra)' ''
 	plant "extra: a manual page" cmd/applets.def '' ''
 	plant "extra: a test" cmd/applets.def '' ''
 	plant "applets.def is sorted" cmd/applets.def '' ''
 	plant "every source file names its licence" cmd/bare.c 'int f;'
+	plant "every source file names its licence" cmd/mqpipe/bare.def 'ACTION(bare)'
 	plant "and says in its first lines what it is for" tests/lib/mute.h '/* SPDX-License-Identifier: MIT */'
 	plant "no function is over 80 lines" cmd/held.c "$(
 		printf 'int f(void)\n{\n'

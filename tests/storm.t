@@ -56,7 +56,7 @@ no_process_left() {
 	done
 }
 
-check "the storm's programs compile" "$TOP/tests/storm/build" bin
+check "the storm's programs compile" "$TOP/tests/storm/build" bin lock
 
 for seed in 1 2; do
 	check "no kill lets two jobs run, stops a waiter or leaves anything (seed $seed)" \

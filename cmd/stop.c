@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stopping in good order. A signal that comes just before a system call does not end it; so from the
+ * first on a timer sends SIGALRM, every 10 ms, until whoever is in a call has come out of it.
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <sys/time.h>
+
+#include "stop.h"
+
+static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGPIPE, SIGCHLD};
+enum { STOPPING = 3, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
+
+static volatile sig_atomic_t wanted, signal_number, urgent, child;
+static bool second_is_ours;
+static struct sigaction before[SIGNALS];
+static sigset_t mask_before;
+
+static void knock(long usec)
+{
+	const struct itimerval t = {.it_value.tv_usec = usec, .it_interval.tv_usec = 10000};
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void be_quiet(void)
+{
+	static const struct itimerval never;
+	setitimer(ITIMER_REAL, &never, NULL);
+}
+
+static void ignore(int signo)
+{
+	(void)signo;
+}
+
+void stop_request(void)
+{
+	wanted = 1;
+	knock(1);
+}
+
+static void handle(int signo)
+{
+	if (signal_number && !second_is_ours) {
+		signal(signo, SIG_DFL);
+		raise(signo);
+		return;
+	}
+	urgent = signal_number != 0;
+	signal_number = signo;
+	stop_request();
+}
+
+static void handle_child(int signo)
+{
+	(void)signo;
+	child = 1;
+	knock(10000);
+}
+
+void stop_catch(void)
+{
+	struct sigaction sa = {.sa_handler = handle};
+	sigset_t alarm;
+	for (size_t i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], NULL, &before[i]);
+	/* Nobody may have blocked the one that we count on; the others are as they were. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm, &mask_before);
+	for (size_t i = 0; i < STOPPING; i++)
+		if (before[i].sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+	sa.sa_handler = ignore;
+	sigaction(SIGALRM, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+void stop_catch_second(void)
+{
+	second_is_ours = true;
+}
+
+bool stop_urgent(void)
+{
+	return urgent;
+}
+
+int stop_signal(void)
+{
+	return signal_number;
+}
+
+bool stop_wanted(void)
+{
+	return wanted;
+}
+
+void stop_end(void)
+{
+	if (!signal_number)
+		return;
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+void stop_watch_children(void)
+{
+	struct sigaction sa = {.sa_handler = handle_child, .sa_flags = SA_NOCLDSTOP};
+	sigset_t one;
+	sigemptyset(&one);
+	sigaddset(&one, SIGCHLD);
+	sigaction(SIGCHLD, &sa, NULL);
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
+bool stop_child_ended(void)
+{
+	if (!child)
+		return false;
+	/* A child that ends from here on is seen by the caller, who looks now, or asks again. */
+	child = 0;
+	be_quiet();
+	if (wanted)
+		knock(1);
+	return true;
+}
+
+void stop_release(void)
+{
+	for (size_t i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], &before[i], NULL);
+	sigprocmask(SIG_SETMASK, &mask_before, NULL);
+}
