@@ -227,6 +227,7 @@ static bool lead_streams(const struct child_io *io)
 int child_start(const struct child_plan *plan, const struct child_io *io, int *status)
 {
 	volatile int failed = 0;
+	const pid_t us = getpid();
 	sigset_t every, before;
 	memset(&every, 0xff, sizeof(every));
 	set_mask(SIG_BLOCK, &every, &before);
@@ -235,8 +236,9 @@ int child_start(const struct child_plan *plan, const struct child_io *io, int *s
 	if (pid == 0) {
 		if (!io->with_us)
 			setpgid(0, 0);
-		if (io->mortal)
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* We may have been killed before that was in force. */
+		if (io->mortal && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us))
+			_exit(EXIT_NOT_FOUND);
 		keep_over_exec(plan);
 		if (lead_streams(io)) {
 			stop_release();
@@ -255,6 +257,12 @@ int child_start(const struct child_plan *plan, const struct child_io *io, int *s
 	waitpid(pid, NULL, 0);
 	*status = cannot_run(plan->argv[0], failed);
 	return 0;
+}
+
+bool child_is_dead(int pid)
+{
+	siginfo_t info = {0};
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid;
 }
 
 bool child_has_ended(int pid, int *status)

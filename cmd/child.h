@@ -57,6 +57,8 @@ int child_start(const struct child_plan *plan, const struct child_io *io, int *s
 void child_pass_on(int pid, int signo);
 /* Has it ended? Then *status is the exit status that stands for it, and the pid is nobody's any more. */
 bool child_has_ended(int pid, int *status);
+/* The same without reaping it: the pid, and that of its group, are still its own. */
+bool child_is_dead(int pid);
 /* Signals for it and all of its group. */
 void child_terminate(int pid);
 void child_kill(int pid);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The only code that writes to stderr. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "say.h"
+#include "stop.h"
 
 static const char *speaker = "syncbox";
 
@@ -58,10 +60,12 @@ void say_bytes(const char *data, size_t len)
 {
 	while (len) {
 		ssize_t n = write(STDERR_FILENO, data, len);
-		if (n < 0)
+		if (n < 0 && (errno != EINTR || stop_urgent()))
 			return;
-		data += n;
-		len -= (size_t)n;
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
 	}
 }
 

@@ -87,6 +87,7 @@ function usage(context, form,	token, count, i, t, many, k, n) {
 		k = kind(t, "")
 		n++
 		operand(context, many && k != "command" && k != "word" ? n "+" : n, t, k)
+		if (many) return # what comes behind -- has no number
 		if (k == "command" || k == "word") return
 	}
 }

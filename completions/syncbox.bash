@@ -115,6 +115,53 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'mqpipe work')
+		options=(
+			'--jobs=any' '-j=any'
+			'--tries=any'
+			'--backoff=any'
+			'--timeout=any'
+			'--kill-after=any'
+			'--halt=any'
+			'--dead=any'
+			'--tag'
+			'--keep-order' '-k'
+			'--ungroup' '-u'
+			'--events=file'
+			'--metrics=file'
+			'--total=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--count=any' '-N=any'
+			'--empty' '-e'
+			'--idle=any' '-i=any'
+			'--eof'
+			'--until-removed'
+			'--type=any' '-t=any'
+			'--journal=dir'
+			'--no-create'
+			'--capacity=any' '-c=any'
+			'--size=any' '-s=any'
+			'--mode=any' '-m=any'
+			'--progress=?word auto always'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'mqpipe dead')
+		options=(
+			'--requeue'
+			'--drop'
+			'--count=any' '-N=any'
+			'--json'
+			'--dead=any'
+			'--quiet' '-q'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'mqpipe create')
 		options=(
 			'--exclusive' '-x'
@@ -251,9 +298,11 @@ _syncbox_operand() {
 	'syncbox 1') kind='word lockrun mqpipe sempost semwait' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
-	'mqpipe 1') kind='word send recv create info peek wait move flush rm' ;;
+	'mqpipe 1') kind='word send recv work dead create info peek wait move flush rm' ;;
 	'mqpipe send 1') kind='any' ;;
 	'mqpipe recv 1') kind='any' ;;
+	'mqpipe work 1') kind='any' ;;
+	'mqpipe dead 1') kind='any' ;;
 	'mqpipe peek 1') kind='any' ;;
 	'mqpipe move 1') kind='any' ;;
 	'mqpipe move 2') kind='any' ;;
@@ -262,6 +311,7 @@ _syncbox_operand() {
 	'semwait 2') kind='command' ;;
 	'mqpipe send '*) kind='any' ;;
 	'mqpipe recv '*) kind='any' ;;
+	'mqpipe work '*) kind='any' ;;
 	'mqpipe create '*) kind='any' ;;
 	'mqpipe info '*) kind='any' ;;
 	'mqpipe wait '*) kind='any' ;;

@@ -14,6 +14,10 @@ function __syncbox_options -a context
 		printf '%s\n' p/priority= drop-old drop-new need-reader=? oversize= batch l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
 	case 'mqpipe recv'
 		printf '%s\n' batch spill N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+	case 'mqpipe work'
+		printf '%s\n' j/jobs= tries= backoff= timeout= kill-after= halt= dead= tag k/keep-order u/ungroup events= metrics= total= q/quiet v/verbose N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= progress=? help usage V/version
+	case 'mqpipe dead'
+		printf '%s\n' requeue drop N/count= json dead= q/quiet help usage V/version
 	case 'mqpipe create'
 		printf '%s\n' x/exclusive c/capacity= s/size= m/mode= help usage V/version
 	case 'mqpipe info'
@@ -50,6 +54,10 @@ function __syncbox_operand -a context number
 		echo any
 	case 'mqpipe recv 1'
 		echo any
+	case 'mqpipe work 1'
+		echo any
+	case 'mqpipe dead 1'
+		echo any
 	case 'mqpipe peek 1'
 		echo any
 	case 'mqpipe move 1'
@@ -65,6 +73,8 @@ function __syncbox_operand -a context number
 	case 'mqpipe send *'
 		echo any
 	case 'mqpipe recv *'
+		echo any
+	case 'mqpipe work *'
 		echo any
 	case 'mqpipe create *'
 		echo any
@@ -176,6 +186,47 @@ complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe recv' -l progress -f -a 'a
 complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe recv' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe recv' -l usage -d 'Show a short usage message'
 complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe recv' -s V -l version -d 'Show the version'
+complete -c syncbox -c mqpipe -n '__syncbox_chooses mqpipe' -a work -d 'run a command for each message'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s j -l jobs -x -d 'Run so many at a time instead of 1'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l tries -x -d 'A job that fails N times is a dead letter; default 3'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l backoff -x -d 'Before it is tried again; twice as long each time; default 1'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l timeout -x -d 'End a job that runs longer: its status is 124'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l kill-after -x -d 'Kill it if it goes on so long after that; default 5'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l halt -x -d 'Stop when N jobs have failed for good'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l dead -x -d 'Where dead letters go, instead of QUEUE.dead'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l tag -d 'Put what the message begins with before each line of output'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s k -l keep-order -d 'Write output in the order in which jobs were taken'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s u -l ungroup -d 'Do not hold output back until its job has ended'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l events -r -F -d 'Append a line of JSON for each event; or FD'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l metrics -r -F -d 'Keep counters in FILE, as Prometheus reads them'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l total -x -d 'Take jobs no longer than this in all'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s q -l quiet -d 'Do not tell of jobs that have failed for good'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s v -l verbose -d 'Say at the end how many jobs there were'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s N -l count -x -d 'Stop after N messages, and take no more'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s e -l empty -d 'Stop when the queue is empty'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s i -l idle -x -d 'Stop when no message has come for so long'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l eof -d 'Stop when the queue is empty and no sender is left'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l until-removed -d 'Stop when the queue was removed, and is empty'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s t -l type -x -d 'sysv: only type N; -N: up to N, lowest first; ^N: not N'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l journal -x -a '(__fish_complete_directories)' -d 'Keep each message in DIR until it is dealt with'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l no-create -d 'Do not make the queue if it is missing'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s c -l capacity -x -d 'A queue that has to be made holds N messages'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s s -l size -x -d 'Messages of one that has to be made have BYTES at most'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s m -l mode -x -d 'Mode of one that has to be made, in octal, instead of 600'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l progress -f -a 'auto always' -d 'Show messages, bytes, rate and queue: auto, on a terminal; always'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -l usage -d 'Show a short usage message'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe work' -s V -l version -d 'Show the version'
+complete -c syncbox -c mqpipe -n '__syncbox_chooses mqpipe' -a dead -d 'list, re-queue or drop the jobs that have failed for good'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -l requeue -d 'Put them into QUEUE again, as new jobs'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -l drop -d 'Throw them away'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -s N -l count -x -d 'Only the first N'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -l json -d 'List them as lines of JSON, with all their bytes'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -l dead -x -d 'They are in this queue, instead of QUEUE.dead'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -s q -l quiet -d 'Do not print how many they were'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -l usage -d 'Show a short usage message'
+complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe dead' -s V -l version -d 'Show the version'
 complete -c syncbox -c mqpipe -n '__syncbox_chooses mqpipe' -a create -d 'make queues'
 complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe create' -s x -l exclusive -d 'Fail if the queue exists'
 complete -c syncbox -c mqpipe -n '__syncbox_in mqpipe create' -s c -l capacity -x -d 'A queue that has to be made holds N messages'

@@ -47,7 +47,7 @@ syncbox lockrun aa|aaa.lck aab.lck aadir|operands of an applet follow its name
 syncbox lockrun aaa.lck zzcmd|zzcmd-one zzcmd-two|a command follows the LOCK of an applet
 lockrun --lock=file aaa.lck zzcmd|zzcmd-one zzcmd-two|a value after = is no name of a kind
 mqpipe re|recv|actions are completed
-mqpipe |create flush info move peek recv rm send wait|all actions are offered
+mqpipe |create dead flush info move peek recv rm send wait work|all actions are offered
 mqpipe aa||nothing else is offered for an action
 mqpipe send --no|--no-create --nonblock|options of an action are completed
 mqpipe send aa --no-c|--no-create|the only option of an action that it can be follows its operands
