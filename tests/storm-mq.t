@@ -60,7 +60,8 @@ for kind in posix sysv; do
 	survives "$kind: a killed receiver loses one message at the most, and none is written twice" -k $kind
 	survives "$kind: ... nor are lines" -k $kind -l -s 2
 	survives "$kind: with a journal none is lost, and what is written twice is said" -k $kind -j -s 3
-	figure_of recovered || figure_of saved
+	# In a slow build the few that are killed may all have been waiting.
+	[ -n "${SANITIZE-}" ] || figure_of recovered || figure_of saved || figure_of repeated
 	report $? "$kind: ... and some would have been"
 done
 
