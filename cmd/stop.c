@@ -12,7 +12,7 @@
 static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGPIPE, SIGCHLD};
 enum { STOPPING = 3, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
 
-static volatile sig_atomic_t wanted, signal_number, urgent, child;
+static volatile sig_atomic_t wanted, signal_number, urgent, child, knocking;
 static bool second_is_ours;
 static struct sigaction before[SIGNALS];
 static sigset_t mask_before;
@@ -20,6 +20,7 @@ static sigset_t mask_before;
 static void knock(long usec)
 {
 	const struct itimerval t = {.it_value.tv_usec = usec, .it_interval.tv_usec = 10000};
+	knocking = 1;
 	setitimer(ITIMER_REAL, &t, NULL);
 }
 
@@ -27,11 +28,7 @@ static void be_quiet(void)
 {
 	static const struct itimerval never;
 	setitimer(ITIMER_REAL, &never, NULL);
-}
-
-static void ignore(int signo)
-{
-	(void)signo;
+	knocking = 0;
 }
 
 void stop_request(void)
@@ -52,6 +49,13 @@ static void handle(int signo)
 	stop_request();
 }
 
+/* One that is not ours was set before we were started, as a limit on our time. */
+static void handle_alarm(int signo)
+{
+	if (!knocking)
+		handle(signo);
+}
+
 static void handle_child(int signo)
 {
 	(void)signo;
@@ -65,17 +69,17 @@ void stop_catch(void)
 	sigset_t alarm;
 	for (size_t i = 0; i < SIGNALS; i++)
 		sigaction(signals[i], NULL, &before[i]);
+	for (size_t i = 0; i < STOPPING; i++)
+		if (before[i].sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+	sa.sa_handler = handle_alarm;
+	sigaction(SIGALRM, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
 	/* Nobody may have blocked the one that we count on; the others are as they were. */
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	sigprocmask(SIG_UNBLOCK, &alarm, &mask_before);
-	for (size_t i = 0; i < STOPPING; i++)
-		if (before[i].sa_handler != SIG_IGN)
-			sigaction(signals[i], &sa, NULL);
-	sa.sa_handler = ignore;
-	sigaction(SIGALRM, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
 }
 
 void stop_catch_second(void)

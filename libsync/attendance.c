@@ -39,6 +39,7 @@ struct member {
 	bool begun;  /* there was a sender, or a message */
 	bool has_thread;
 	bool ended; /* under all->mutex: the thread is done */
+	int error;  /* of the thread, when it is done */
 	struct sync_blocked thread;
 };
 
@@ -69,7 +70,34 @@ static int receiver_lock(int fd, int cmd, struct flock *record)
 	return fcntl(fd, cmd, record) ? -errno : 0;
 }
 
-SYNC_API int sync_queue_attend(struct sync_queue *q)
+static int attend(int fd, bool sends, bool wait)
+{
+	struct flock record = {.l_type = F_RDLCK};
+	if (sends)
+		return flock(fd, wait ? LOCK_SH : LOCK_SH | LOCK_NB) ? -errno : 0;
+	return receiver_lock(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &record);
+}
+
+/* Whoever may open the queue can hold a lock that is in our way: so that is bounded, too. */
+static int attend_until(int fd, bool sends, const struct timespec *deadline)
+{
+	struct sync_alarm alarm;
+	int r = attend(fd, sends, false);
+	if (r != -EAGAIN && r != -EACCES)
+		return r;
+	if (!deadline)
+		return attend(fd, sends, true);
+	if (sync_deadline_passed(deadline))
+		return -ETIMEDOUT;
+	r = sync_alarm_start(&alarm, deadline);
+	if (r)
+		return r;
+	r = attend(fd, sends, true);
+	sync_alarm_stop(&alarm);
+	return r == -EINTR && sync_deadline_passed(deadline) ? -ETIMEDOUT : r;
+}
+
+SYNC_API int sync_queue_attend(struct sync_queue *q, const struct timespec *deadline)
 {
 	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
 		return -EOPNOTSUPP;
@@ -77,13 +105,13 @@ SYNC_API int sync_queue_attend(struct sync_queue *q)
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0)
 		return -errno;
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		return flock(fd, LOCK_SH) ? -errno : 0;
-	struct flock record = {.l_type = F_RDLCK};
-	int r = receiver_lock(fd, F_OFD_SETLKW, &record);
+	bool sends = (flags & O_ACCMODE) != O_RDONLY;
+	int r = attend_until(fd, sends, deadline);
+	if (r || sends)
+		return r;
 	/* To read it as a file takes no message, but is a notice to those who await a receiver. */
 	char byte;
-	return r ? r : pread(fd, &byte, 1, 0) < 0 ? -errno : 0;
+	return pread(fd, &byte, 1, 0) < 0 ? -errno : 0;
 }
 
 static int find_receiver(int fd)
@@ -132,24 +160,33 @@ SYNC_API int sync_queue_await_receiver(struct sync_queue *q, const struct timesp
 
 /* ---- the threads ---- */
 
+/* An error is told, too: nobody would wake us otherwise. */
+static int over(struct member *m, int r)
+{
+	if (r == -EINTR)
+		return r;
+	m->error = r;
+	return 0;
+}
+
 static int await_last_sender(void *arg)
 {
-	const struct member *m = arg;
+	struct member *m = arg;
 	if (flock(m->lock, LOCK_EX))
-		return -errno;
+		return over(m, -errno);
 	flock(m->lock, LOCK_UN);
-	return 0;
+	return over(m, 0);
 }
 
 static int await_last_receiver(void *arg)
 {
-	const struct member *m = arg;
+	struct member *m = arg;
 	struct flock record = {.l_type = F_WRLCK};
 	int r = receiver_lock(m->lock, F_OFD_SETLKW, &record);
 	if (r)
-		return r;
+		return over(m, r);
 	record.l_type = F_UNLCK;
-	return receiver_lock(m->lock, F_OFD_SETLK, &record);
+	return over(m, receiver_lock(m->lock, F_OFD_SETLK, &record));
 }
 
 static void report(void *arg)
@@ -168,6 +205,7 @@ static int start(struct member *m)
 	if (m->has_thread)
 		return 0;
 	m->ended = false;
+	m->error = 0;
 	m->thread = (struct sync_blocked){
 		.call = m->all->until & SYNC_UNTIL_UNREAD ? await_last_receiver : await_last_sender,
 		.after = report,
@@ -178,24 +216,31 @@ static int start(struct member *m)
 	return r;
 }
 
-static void reap(struct member *m)
+/* What the thread has come to, if it has ended. */
+static int reap(struct member *m)
 {
 	pthread_mutex_lock(&m->all->mutex);
 	bool ended = m->ended;
 	pthread_mutex_unlock(&m->all->mutex);
 	if (!m->has_thread || !ended)
-		return;
+		return 0;
 	sync_blocked_stop(&m->thread);
 	m->has_thread = false;
+	return m->error;
 }
 
 /* ---- is this the end? ---- */
 
-static bool is_empty(const struct member *m)
+/* 1, 0, -errno. */
+static int is_empty(const struct member *m)
 {
 	struct pollfd poll_one = {.fd = m->queue, .events = POLLIN};
 	static const struct timespec now = {0, 0};
-	return ppoll(&poll_one, 1, &now, NULL) == 0;
+	int n;
+	do
+		n = ppoll(&poll_one, 1, &now, NULL);
+	while (n < 0 && errno == EINTR); /* signals end it although it does not wait */
+	return n < 0 ? -errno : n == 0;
 }
 
 static bool is_removed(const struct member *m)
@@ -210,30 +255,30 @@ static int is_unread(struct member *m)
 	int r = find_receiver(m->lock);
 	if (r <= 0)
 		return r ? r : 1;
-	reap(m);
-	return start(m);
+	r = reap(m);
+	return r ? r : start(m);
 }
 
 /* 1 it is; 0 it is not, and a thread waits for it; -errno. */
 static int at_end(struct member *m)
 {
 	unsigned until = m->all->until;
-	if (until & SYNC_UNTIL_REMOVED && is_removed(m) && is_empty(m))
-		return 1;
+	int empty = until & SYNC_UNTIL_REMOVED && is_removed(m) ? is_empty(m) : 0;
+	if (empty)
+		return empty;
 	if (until & SYNC_UNTIL_UNREAD)
 		return is_unread(m);
 	if (!(until & SYNC_UNTIL_EOF))
 		return 0;
-	reap(m);
-	if (m->has_thread)
-		return 0;
-	if (flock(m->lock, LOCK_EX | LOCK_NB)) {
-		m->begun = true;
+	int r = reap(m);
+	if (r || m->has_thread)
+		return r;
+	/* A sender has it shared, or another receiver looks: a sender will be noticed when it closes. */
+	if (flock(m->lock, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK ? start(m) : -errno;
-	}
-	bool end = m->begun && is_empty(m);
+	r = m->begun ? is_empty(m) : 0;
 	flock(m->lock, LOCK_UN);
-	return end;
+	return r;
 }
 
 static int all_at_end(struct sync_queue_watch *w)
@@ -260,8 +305,9 @@ static int add_notices(const struct sync_queue_watch *w, struct member *m, const
 	if (m->notices < 0)
 		return -errno;
 	/* Looked at when later senders are noticed already; who takes this message may not ask us first. */
-	m->begun = !is_empty(m);
-	return 0;
+	int empty = is_empty(m);
+	m->begun = !empty;
+	return empty < 0 ? empty : 0;
 }
 
 static int open_member(struct sync_queue_watch *w, struct sync_queue *q)
@@ -271,16 +317,19 @@ static int open_member(struct sync_queue_watch *w, struct sync_queue *q)
 	bool sends = w->until & SYNC_UNTIL_UNREAD || !(q->flags & SYNC_QUEUE_RECV);
 	if (!(q->ops->caps & SYNC_CAP_PRESENCE))
 		return -EOPNOTSUPP;
-	if (sends && !(q->flags & SYNC_QUEUE_SEND))
+	if (w->until & SYNC_UNTIL_UNREAD && !(q->flags & SYNC_QUEUE_SEND))
 		return -EBADF;
-	*m = (struct member){.all = w, .queue = q->ops->fd(q)};
+	*m = (struct member){.all = w, .queue = q->ops->fd(q), .lock = -1};
+	w->polls[w->n++] = (struct pollfd){.fd = m->queue, .events = sends ? POLLOUT : POLLIN};
+	if (!w->until)
+		return 0;
 	spell_path(path, m->queue);
 	/* The kernel wants a description that is open for writing for a write lock. */
-	m->lock = sync_fd_raise(open(path, (sends ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
+	int mode = w->until & SYNC_UNTIL_UNREAD ? O_WRONLY : O_RDONLY;
+	m->lock = sync_fd_raise(open(path, mode | O_CLOEXEC));
 	if (m->lock < 0)
 		return m->lock == -1 ? -errno : m->lock;
-	w->polls[w->n++] = (struct pollfd){.fd = m->queue, .events = sends ? POLLOUT : POLLIN};
-	return w->until && !sends ? add_notices(w, m, path) : 0;
+	return mode == O_RDONLY ? add_notices(w, m, path) : 0;
 }
 
 SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
@@ -292,7 +341,8 @@ SYNC_API void sync_queue_watch_close(struct sync_queue_watch *w)
 		struct member *m = &w->members[i];
 		if (m->has_thread)
 			sync_blocked_stop(&m->thread);
-		close(m->lock);
+		if (m->lock >= 0)
+			close(m->lock);
 	}
 	if (w->event >= 0)
 		close(w->event);

@@ -529,7 +529,7 @@ int sync_queue_put_back(struct sync_queue *queue, const void *data, size_t len, 
 ssize_t sync_queue_peek(struct sync_queue *queue, size_t place, void *buf, size_t size,
 			long *number);
 
-/* A picture of the past. */
+/* A picture of the past. Who may only write sees no more than the size of a sysv: queue's messages. */
 struct sync_queue_state {
 	uint64_t messages, bytes; /* in the queue; bytes 0 where it is not known */
 	uint64_t capacity;        /* messages at most; 0: bytes are what counts */
@@ -550,9 +550,9 @@ int sync_queue_fd(const struct sync_queue *queue);
  * Be counted among the senders of the queue, or if the handle is for receiving only, among its receivers,
  * until it is closed, or whatever ends the process. The kernel counts, by locks on the queue.
  * A receiver that looks for senders at this moment makes this wait for that moment; so does a sender that
- * sees the last receiver go. -EOPNOTSUPP, -EINTR.
+ * sees the last receiver go. -EOPNOTSUPP, -ETIMEDOUT, -EINTR.
  */
-int sync_queue_attend(struct sync_queue *queue);
+int sync_queue_attend(struct sync_queue *queue, const struct timespec *deadline);
 
 /* Does a receiver attend? 1, 0, -EOPNOTSUPP. It may be gone, or come, at any moment. */
 int sync_queue_has_receiver(const struct sync_queue *queue);

@@ -151,8 +151,8 @@ static int sysv_open(struct sync_queue *queue, const char *rest, const struct sy
 			       : 0;
 	}
 	if (errno == EACCES)
-		return opts->flags & SYNC_QUEUE_SEND ? 0
-						     : -EACCES; /* who may write need not read */
+		/* Who may write, or has made it, need not read. */
+		return opts->flags & (SYNC_QUEUE_SEND | SYNC_QUEUE_CREATE) ? 0 : -EACCES;
 	r = error_of();
 	if (r == -EIDRM && a.by_id)
 		return opts->flags & SYNC_QUEUE_CREATE ? -ENXIO : -ENOENT;
@@ -295,8 +295,9 @@ static int sysv_state(struct sync_queue *queue, struct sync_queue_state *out)
 {
 	const struct queue_sysv *q = cast(queue);
 	struct msqid_ds ds;
-	if (msgctl(q->id, IPC_STAT, &ds))
-		return error_of();
+	*out = (struct sync_queue_state){.size = q->size};
+	if (msgctl(q->id, IPC_STAT, &ds)) /* who may write need not read */
+		return errno == EACCES && q->base.flags & SYNC_QUEUE_SEND ? 0 : error_of();
 	*out = (struct sync_queue_state){
 		.messages = ds.msg_qnum,
 		.bytes = ds.__msg_cbytes,

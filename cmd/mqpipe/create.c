@@ -63,7 +63,8 @@ static void check_size(struct sync_queue *q, const struct sync_queue_opts *asked
 {
 	struct sync_queue_state s = queue_state(q);
 	bool bytes = s.capacity_bytes != 0;
-	uint64_t capacity = bytes ? asked->capacity * asked->size : asked->capacity;
+	uint64_t size = asked->size ? asked->size : s.size;
+	uint64_t capacity = bytes ? asked->capacity * size : asked->capacity;
 	uint64_t has = bytes ? s.capacity_bytes : s.capacity;
 	if (capacity && capacity != has)
 		die(EXIT_NO_CREATE, "%s exists, and holds %llu %s, not %llu: mqpipe rm it first",

@@ -4,6 +4,7 @@
  * where it lies. One that is too long never has to fit: its rest is passed on in pieces.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,13 @@ int cut_begin(struct cut *c)
 	return c->args || c->buf ? 0 : -ENOMEM;
 }
 
+/* A descriptor that shall not block is waited for. */
+static bool wait_for_input(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, -1) >= 0 || errno == EINTR;
+}
+
 static ssize_t fill(struct cut *c)
 {
 	int r = c->before_read ? c->before_read(c->arg) : 0;
@@ -49,7 +57,7 @@ static ssize_t fill(struct cut *c)
 	ssize_t n;
 	do
 		n = read(c->fd, c->buf + c->end, c->room - c->end);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_input(c->fd))));
 	c->read_failed = n < 0;
 	if (n < 0)
 		return -errno;
@@ -67,7 +75,7 @@ static void advance(struct cut *c, size_t n)
 
 static int wrong(struct cut *c, size_t at, const char *why)
 {
-	c->offset += at;
+	c->fault = c->offset + at;
 	c->why = why;
 	return -EBADMSG;
 }
@@ -184,6 +192,13 @@ static int make_text_room(struct cut *c, size_t size)
 	return 0;
 }
 
+static bool is_blank(const char *p, size_t n)
+{
+	while (n && (*p == ' ' || *p == '\t' || *p == '\r'))
+		p++, n--;
+	return !n;
+}
+
 static int next_json(struct cut *c, struct message *m)
 {
 	const char *p = c->buf + c->begin;
@@ -197,8 +212,8 @@ static int next_json(struct cut *c, struct message *m)
 	if (!len && !newline)
 		return 0;
 	c->used = len + (newline != NULL);
-	if (strspn(p, " \t\r") >= len)
-		return AGAIN; /* a blank line */
+	if (is_blank(p, len))
+		return AGAIN;
 	struct jsonline j = {.number = c->number};
 	if (make_text_room(c, len))
 		return -ENOMEM;
@@ -278,7 +293,9 @@ int cut_next(struct cut *c, struct message *m, bool *at_least)
 		return r;
 	if (r != OVER)
 		c->rest.how = REST_HERE;
-	*at_least = r == OVER && c->rest.how != REST_LENGTH;
+	*at_least = r == OVER && (c->rest.how != REST_LENGTH || c->frame->kind == FRAME_FIXED);
+	if (r == OVER && c->frame->kind == FRAME_FIXED)
+		m->len = c->end - c->begin; /* what we have seen of it */
 	int bad = c->frame->numbered ? take_number(c, m) : 0;
 	if (bad)
 		return bad;
@@ -330,10 +347,9 @@ static size_t at_hand(struct cut *c, size_t *tail)
 	*tail = SIZE_MAX;
 	switch (c->rest.how) {
 	case REST_LENGTH:
-		if (n < c->rest.left)
-			return n;
-		*tail = 0;
-		return c->rest.left;
+		if (n >= c->rest.left || (c->eof && c->frame->kind == FRAME_FIXED))
+			*tail = 0; /* the last record may be shorter */
+		return n < c->rest.left ? n : c->rest.left;
 	case REST_SEPARATOR:
 		at = search(c->frame, p, n);
 		if (at) {

@@ -19,10 +19,11 @@ struct cut {
 	/* Called before the input is waited for, if not NULL; what is not 0 is cut_next()'s result. */
 	int (*before_read)(void *arg);
 	void *arg;
+	uint64_t offset; /* in the input, of the message that was returned last */
 	/* After an error: what is wrong, and at which byte of the input. */
 	const char *why;
+	uint64_t fault;
 	bool read_failed; /* it is read(2)'s */
-	uint64_t offset;
 	/* ours */
 	char *buf;
 	size_t room, begin, end;

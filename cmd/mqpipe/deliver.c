@@ -2,6 +2,7 @@
 /* A message that was taken from a queue goes to the output; what cannot go there goes back. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch.h"
@@ -46,6 +47,13 @@ static int fail(struct delivery *d, struct sync_queue *q, const struct message *
 	return EXIT_IO;
 }
 
+/* What cannot be had is said, and counts in the end; but it stops nobody. */
+static void drop(struct delivery *d, const char *what, const struct sync_queue *q, size_t bytes)
+{
+	warn("%s: dropped are %zu bytes from %s", what, bytes, quote(sync_queue_name(q)));
+	d->dropped = true;
+}
+
 static int write_one(struct delivery *d, struct sync_queue *q, const struct message *m)
 {
 	int r = emit_message(&d->emit, m, sync_queue_name(q));
@@ -54,15 +62,24 @@ static int write_one(struct delivery *d, struct sync_queue *q, const struct mess
 	return r;
 }
 
-/* What was not written of a batch is a batch again: its head, with the messages that are left. */
+/*
+ * What was not written of a batch is a batch again: its head, with the messages that are left. In memory of
+ * its own, as a journal must keep the batch as it is until the rest is in the queue.
+ */
 static int fail_rest(struct delivery *d, struct sync_queue *q, const struct message *m,
 		     const struct unbatch *begin, const char *left, int err)
 {
 	size_t head = (size_t)(begin->p - m->data);
-	char *rest = (char *)left - head;
-	memmove(rest, m->data, head);
-	struct message again = {rest, (size_t)(begin->end - rest), m->number, false};
-	return fail(d, q, &again, err);
+	size_t len = head + (size_t)(begin->end - left);
+	char *rest = malloc(len);
+	if (!rest)
+		return fail(d, q, m, err);
+	memcpy(rest, m->data, head);
+	memcpy(rest + head, left, len - head);
+	const struct message again = {rest, len, m->number, false};
+	int status = fail(d, q, &again, err);
+	free(rest);
+	return status;
 }
 
 static int write_batch(struct delivery *d, struct sync_queue *q, const struct message *m)
@@ -94,9 +111,8 @@ static int write_batch(struct delivery *d, struct sync_queue *q, const struct me
 		left = u.p;
 	}
 	if (r < 0)
-		warn("a batch from %s is damaged: %zu bytes of it are dropped",
-		     quote(sync_queue_name(q)), (size_t)(u.end - left));
-	return r < 0 ? EXIT_BAD_DATA : 0;
+		drop(d, "a batch is damaged", q, (size_t)(u.end - left));
+	return 0;
 }
 
 static int write_spilled(struct delivery *d, struct sync_queue *q, const struct message *ticket)
@@ -104,11 +120,19 @@ static int write_spilled(struct delivery *d, struct sync_queue *q, const struct 
 	struct message m;
 	char name[OVERSIZE_TICKET_MAX] = "";
 	int r = oversize_open(ticket, &m);
+	/* A receiver that was killed had come as far as to remove the file. */
+	if (r == -ENOENT && d->again)
+		return 0;
+	/* Whoever may send can send a ticket of nothing, which must not stop those who receive. */
+	if (r == -ENOENT || r == -EBADMSG || r == -EPERM || r == -ELOOP) {
+		drop(d, "the file of a spilled message is not there, or not ours", q, ticket->len);
+		return 0;
+	}
 	if (r) {
 		char fate[200];
 		put_back(d, q, ticket, fate, sizeof(fate));
 		warn("cannot read the file of a spilled message: %s: %s", strerror(-r), fate);
-		return EXIT_BAD_DATA;
+		return EXIT_IO;
 	}
 	r = write_one(d, q, &m);
 	oversize_close(&m);

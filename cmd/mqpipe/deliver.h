@@ -16,7 +16,9 @@ struct delivery {
 	struct progress progress;
 	bool batch, spill;
 	bool kept;    /* by a journal: what cannot go back is not lost */
+	bool again;   /* in: the message may have been dealt with before */
 	bool is_back; /* out: what could not be written is in the queue again */
+	bool dropped; /* out: something could not be had, which was said */
 };
 
 /*

@@ -110,5 +110,5 @@ int emit_message(struct emit *e, const struct message *m, const char *queue)
 bool emit_is_unread(const struct emit *e)
 {
 	struct pollfd p = {.fd = e->fd};
-	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+	return poll(&p, 1, 0) == 1 && p.revents & (POLLERR | POLLHUP);
 }

@@ -146,7 +146,8 @@ static bool number(struct scan *s, long *out)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s->p - '0', &n))
 			return wrong(s, "the number is too large");
 	*out = n;
-	return s->p > first || wrong(s, "expected a number without sign or fraction");
+	bool good = s->p > first && (*first != '0' || s->p == first + 1);
+	return good || wrong(s, "expected a number without sign, fraction or zeros in front");
 }
 
 /* In place: the digits are longer than the bytes. Padding may be missing, but nothing may follow it. */

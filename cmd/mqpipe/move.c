@@ -195,10 +195,8 @@ static int run(int argc, char **argv)
 	stop_catch();
 	v.from = queue_open(o.from, &look, 0);
 	v.to = open_like(&o.open, o.to, v.from);
-	int r = sync_queue_attend(v.to);
-	if (r && r != -EOPNOTSUPP)
-		die(EXIT_SYSTEM, "cannot be counted as a sender of %s: %s", quote(o.to),
-		    strerror(-r));
+	queue_attend(v.to, patience_until(&o.patience, o.patience.common.timeout),
+		     o.patience.common.busy_status);
 	progress_begin(&v.progress, &o.progress, "moved", v.from);
 	int status = move(&v);
 	progress_end(&v.progress);

@@ -55,10 +55,20 @@ const char *oversize_place(void)
 	return directory;
 }
 
+/* In a directory that others share, it may be another's, who could take our files away. */
+static bool is_ours(const char *directory)
+{
+	struct stat st;
+	return !lstat(directory, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       !(st.st_mode & 022);
+}
+
 static int create(char *path, size_t size)
 {
 	char directory[4096];
 	put_directory(directory, sizeof(directory), true);
+	if (!access(directory, F_OK) && !is_ours(directory))
+		return -EPERM;
 	snprintf(path, size, "%s/" NAME, directory);
 	int fd = mkostemp(path, O_CLOEXEC);
 	return fd < 0 ? -errno : fd;

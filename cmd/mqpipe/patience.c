@@ -43,7 +43,7 @@ void patience_begin(struct patience *p)
 		sync_deadline_in(p->total, &p->end);
 }
 
-static bool is_before(const struct timespec *a, const struct timespec *b)
+bool patience_is_before(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
 }
@@ -55,7 +55,7 @@ int patience_for_input(const struct patience *p, int fd)
 	if (p->total == DURATION_FOREVER)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!is_before(&now, &p->end))
+	if (!patience_is_before(&now, &p->end))
 		return -ETIMEDOUT;
 	struct timespec left = {p->end.tv_sec - now.tv_sec, p->end.tv_nsec - now.tv_nsec};
 	if (left.tv_nsec < 0) {
@@ -72,7 +72,7 @@ const struct timespec *patience_limit(struct patience *p, int64_t nsec)
 	if (nsec == DURATION_FOREVER)
 		return end;
 	sync_deadline_in(nsec, &p->next);
-	return end && is_before(end, &p->next) ? end : &p->next;
+	return end && patience_is_before(end, &p->next) ? end : &p->next;
 }
 
 bool patience_is_over(const struct patience *p)
@@ -81,5 +81,5 @@ bool patience_is_over(const struct patience *p)
 	if (p->total == DURATION_FOREVER)
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return !is_before(&now, &p->end);
+	return !patience_is_before(&now, &p->end);
 }

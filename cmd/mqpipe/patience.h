@@ -19,6 +19,7 @@ struct patience {
 /* The argp child; its input is a struct patience. */
 extern const struct argp patience_argp;
 
+bool patience_is_before(const struct timespec *a, const struct timespec *b);
 /* Start the clock of --total. */
 void patience_begin(struct patience *p);
 const struct timespec *patience_limit(struct patience *p, int64_t nsec);

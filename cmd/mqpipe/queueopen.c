@@ -9,6 +9,7 @@
 #include "parse.h"
 #include "queueopen.h"
 #include "say.h"
+#include "stop.h"
 
 enum { OPT_NO_CREATE = 1536 };
 
@@ -170,6 +171,20 @@ struct sync_queue *queue_open(const char *name, const struct sync_queue_opts *op
 	if (r)
 		fail_open(name, &all, r);
 	return q;
+}
+
+void queue_attend(struct sync_queue *q, const struct timespec *until, int busy)
+{
+	int r;
+	do
+		r = sync_queue_attend(q, until);
+	while (r == -EINTR && !stop_wanted());
+	if (r == -ETIMEDOUT)
+		die(busy, "cannot be counted as a user of %s: somebody has it locked",
+		    quote(sync_queue_name(q)));
+	if (r && r != -EOPNOTSUPP && r != -EINTR)
+		die(EXIT_SYSTEM, "cannot be counted as a user of %s: %s", quote(sync_queue_name(q)),
+		    strerror(-r));
 }
 
 struct sync_queue_state queue_state(struct sync_queue *q)

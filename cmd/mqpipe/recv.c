@@ -107,9 +107,9 @@ static volatile bool unread;
 
 static void *watch_output(void *arg)
 {
-	struct pollfd p = {.fd = STDOUT_FILENO}; /* POLLERR needs not be asked for */
+	struct pollfd p = {.fd = STDOUT_FILENO}; /* what we wait for needs not be asked for */
 	(void)arg;
-	while (poll(&p, 1, -1) < 0 || !(p.revents & (POLLERR | POLLNVAL)))
+	while (poll(&p, 1, -1) <= 0)
 		;
 	unread = true;
 	stop_request();
@@ -168,11 +168,13 @@ static int receive_orphans(struct receiver *r)
 	int status = EXIT_DONE;
 	while (!status && may_take(r) && !source_orphan(&r->source, &l, &m, &from)) {
 		/* Said first: killed behind the writing, we would never say it. */
-		if (sync_slot_mark(l.slot) == WRITING)
+		r->out.again = sync_slot_mark(l.slot) == WRITING;
+		if (r->out.again)
 			warn("message %llu may have been written before: its receiver was killed",
 			     (unsigned long long)r->received + 1);
 		status = write_it(r, &l, from, &m);
 		sync_slot_close(l.slot);
+		r->out.again = false;
 	}
 	return status;
 }
@@ -182,10 +184,11 @@ static int receive_all(struct receiver *r)
 	const struct landing l = source_landing(&r->source);
 	struct message m;
 	struct sync_queue *from;
+	const struct timespec *until = source_until(&r->source);
 	while (may_take(r)) {
 		if (patience_is_over(&r->o->source.patience))
 			return source_end(&r->source, r->source.queues[0], -ETIMEDOUT, r->received);
-		int err = source_take(&r->source, &l, &m, &from, source_until(&r->source));
+		int err = source_take(&r->source, &l, &m, &from, until);
 		if (err == -EINTR)
 			continue;
 		if (err)
@@ -193,6 +196,7 @@ static int receive_all(struct receiver *r)
 		int status = write_it(r, &l, from, &m);
 		if (status)
 			return status;
+		until = source_until(&r->source);
 	}
 	return stop_wanted() ? stopped(r) : EXIT_DONE;
 }
@@ -218,6 +222,8 @@ static int run(int argc, char **argv)
 	int status = receive_orphans(&r);
 	if (!status)
 		status = receive_all(&r);
+	if (!status && r.out.dropped)
+		status = EXIT_BAD_DATA;
 	source_close(&r.source);
 	progress_end(&r.out.progress);
 	if (o.source.patience.common.verbose)

@@ -159,6 +159,8 @@ struct sender {
 	struct batch batch;
 	struct progress progress;
 	uint64_t dropped, cut_short, skipped;
+	uint64_t at;           /* in the input, of the message in hand, if there is one */
+	bool in_hand;          /* it is not sent yet */
 	uint64_t batch_offset; /* in the input, of the batch's first message */
 	char *old;             /* with --drop-old: room for what is dropped */
 	size_t size;
@@ -167,19 +169,20 @@ struct sender {
 
 /* ---- one message ---- */
 
-/* 0 there is a reader; -EPIPE not even after the time that we may wait. */
-static int find_reader(const struct sender *s)
+/* 0 there is a reader; -EPIPE not even after the time that we may wait; -ETIMEDOUT there is no more time. */
+static int find_reader(const struct sender *s, const struct timespec *deadline)
 {
 	struct timespec until;
 	int r = sync_queue_has_receiver(s->q);
 	if (r)
 		return r < 0 ? r : 0;
 	sync_deadline_in(s->o->reader_wait, &until);
+	bool first = s->o->reader_wait != DURATION_FOREVER &&
+		     (!deadline || patience_is_before(&until, deadline));
 	do
-		r = sync_queue_await_receiver(s->q, s->o->reader_wait == DURATION_FOREVER ? NULL
-											  : &until);
+		r = sync_queue_await_receiver(s->q, first ? &until : deadline);
 	while (r == -EINTR);
-	return r == -ETIMEDOUT ? -EPIPE : r;
+	return r == -ETIMEDOUT && first ? -EPIPE : r;
 }
 
 /* A full queue whose readers have all gone will not get emptier. */
@@ -187,15 +190,25 @@ static int send_to_reader(struct sender *s, const struct message *m,
 			  const struct timespec *deadline)
 {
 	for (;;) {
-		int r = find_reader(s);
-		if (!r)
-			r = sync_queue_send(s->q, m->data, m->len, m->number, SYNC_NOW);
+		int r = find_reader(s, deadline);
+		if (r)
+			return r;
+		r = sync_queue_send(s->q, m->data, m->len, m->number, SYNC_NOW);
 		if (r != -ETIMEDOUT || deadline == SYNC_NOW)
 			return r;
 		ssize_t room = sync_queue_watch_wait(s->readers, deadline);
 		if (room < 0 && room != -ENODATA && room != -EINTR)
 			return (int)room;
 	}
+}
+
+static int still_fits(const struct sender *s, const struct message *m)
+{
+	struct sync_queue_state now;
+	if (patience_is_over(&s->o->patience))
+		return -ETIMEDOUT;
+	int r = sync_queue_state(s->q, &now);
+	return r ? r : now.capacity_bytes && m->len > now.capacity_bytes ? -EMSGSIZE : 0;
 }
 
 static int drop_old_and_send(struct sender *s, const struct message *m)
@@ -208,6 +221,9 @@ static int drop_old_and_send(struct sender *s, const struct message *m)
 		if (n < 0 && n != -ETIMEDOUT)
 			return (int)n;
 		s->dropped += n >= 0;
+		/* Full, and nothing in it: it has been made smaller than the message. */
+		if (n < 0 && (r = still_fits(s, m)))
+			return r;
 	}
 }
 
@@ -255,6 +271,8 @@ static int flush_batch(struct sender *s)
 /* The message goes into a file, and its ticket through the queue; the status to stop with, or 1 to go on. */
 static int spill(struct sender *s, struct message *m, int err)
 {
+	if (err && (s->cut.read_failed || err == -EBADMSG || err == -ETIMEDOUT))
+		return err;
 	if (err) {
 		warn("cannot keep a long message in %s: %s", quote(oversize_place()),
 		     strerror(-err));
@@ -345,7 +363,7 @@ static int handle_oversize(struct sender *s, struct message *m, bool at_least)
 /* Where the first message begins that was not sent. */
 static uint64_t unsent(const struct sender *s)
 {
-	return s->batch.len ? s->batch_offset : s->cut.offset;
+	return s->batch.len ? s->batch_offset : s->in_hand ? s->at : s->cut.offset;
 }
 
 /* "sent 1 message, but not the one at byte 2 of the input" */
@@ -373,7 +391,7 @@ static int stop_because(struct sender *s, int err)
 	switch (-err) {
 	case EBADMSG:
 		warn("cannot read the messages: at byte %llu of the input: %s",
-		     (unsigned long long)s->cut.offset, s->cut.why);
+		     (unsigned long long)s->cut.fault, s->cut.why);
 		return EXIT_BAD_DATA;
 	case ETIMEDOUT:
 		if (!s->o->patience.common.quiet)
@@ -383,13 +401,17 @@ static int stop_because(struct sender *s, int err)
 		warn("nobody receives from %s: %s", name, account(s, text, sizeof(text)));
 		return EXIT_GONE;
 	case EINVAL:
-		warn("cannot send to %s: %s", name,
+		warn("cannot send to %s: %s: %s", name,
 		     sync_queue_caps(s->q) & SYNC_CAP_PRIORITY ? "a priority is 0 to 32767"
-							       : "a type is 1 or more");
+							       : "a type is 1 or more",
+		     account(s, text, sizeof(text)));
 		return EXIT_BAD_DATA;
 	case EACCES:
 		warn("cannot wait for a reader of %s: that needs the right to read it", name);
 		return EXIT_DENIED;
+	case EIDRM:
+		warn("%s was removed: %s", name, account(s, text, sizeof(text)));
+		return EXIT_GONE;
 	default:
 		return queue_fail("send to", s->q, err);
 	}
@@ -425,7 +447,10 @@ static int send_all(struct sender *s)
 	do {
 		if (many)
 			batch_many(s);
+		s->in_hand = false;
 		r = cut_next(&s->cut, &m, &at_least);
+		s->in_hand = r == 1 || r == -EMSGSIZE;
+		s->at = s->cut.offset;
 		if (r == 0 && s->o->batch)
 			r = flush_batch(s);
 		else if (r == 1)
@@ -445,11 +470,9 @@ static void begin(struct sender *s)
 	struct opts *o = s->o;
 	s->q = queue_open(o->name, &o->open,
 			  SYNC_QUEUE_SEND | (o->drop == DROP_OLD ? SYNC_QUEUE_RECV : 0));
-	int r = sync_queue_attend(s->q);
-	if (r && r != -EOPNOTSUPP)
-		die(EXIT_SYSTEM, "cannot be counted as a sender of %s: %s", quote(o->name),
-		    strerror(-r));
-	r = 0;
+	queue_attend(s->q, patience_until(&o->patience, o->patience.common.timeout),
+		     o->patience.common.busy_status);
+	int r = 0;
 	s->size = queue_state(s->q).size;
 	if (!o->has_number)
 		o->number = sync_queue_caps(s->q) & SYNC_CAP_PRIORITY ? 0 : 1;

@@ -82,13 +82,18 @@ const struct argp source_argp = {.options = options, .parser = parse, .children 
 
 /* ---- open ---- */
 
-static struct sync_queue *open_one(const struct source_opts *o, const char *name)
+const struct timespec *source_until(struct source *s)
 {
+	struct source_opts *o = s->o;
+	int64_t wait = o->patience.common.timeout;
+	return patience_until(&o->patience, o->idle < wait ? o->idle : wait);
+}
+
+static struct sync_queue *open_one(struct source *s, const char *name)
+{
+	const struct source_opts *o = s->o;
 	struct sync_queue *q = queue_open(name, &o->open, SYNC_QUEUE_RECV);
-	int r = sync_queue_attend(q);
-	if (r && r != -EOPNOTSUPP)
-		die(EXIT_SYSTEM, "cannot be counted as a receiver of %s: %s", quote(name),
-		    strerror(-r));
+	queue_attend(q, source_until(s), o->patience.common.busy_status);
 	if (o->selects && !(sync_queue_caps(q) & SYNC_CAP_SELECT))
 		die(EXIT_BAD_USAGE,
 		    "%s: its messages have priorities, not types to choose from: -t is for sysv: "
@@ -136,7 +141,7 @@ void source_open(struct source *s)
 	if (!s->queues)
 		die(EXIT_SYSTEM, "no memory for %zu queues", o->queues);
 	for (size_t i = 0; i < o->queues; i++) {
-		s->queues[i] = open_one(o, o->names[i]);
+		s->queues[i] = open_one(s, o->names[i]);
 		size_t size = queue_state(s->queues[i]).size;
 		s->size = size > s->size ? size : s->size;
 	}
@@ -181,13 +186,6 @@ void source_done(const struct landing *l)
 }
 
 /* ---- take ---- */
-
-const struct timespec *source_until(struct source *s)
-{
-	struct source_opts *o = s->o;
-	int64_t wait = o->patience.common.timeout;
-	return patience_until(&o->patience, o->idle < wait ? o->idle : wait);
-}
 
 static int take_from(const struct source *s, const struct landing *l, struct sync_queue *q,
 		     struct message *m, const struct timespec *until)

@@ -88,7 +88,7 @@ static int run(int argc, char **argv)
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
 	const struct timespec *until = common_deadline(&o.common);
-	const struct sync_queue_opts open = {.flags = o.room ? SYNC_QUEUE_SEND : SYNC_QUEUE_RECV};
+	const struct sync_queue_opts open = {.flags = o.room ? 0 : SYNC_QUEUE_RECV}; /* no sender */
 	static struct sync_queue **queues;
 	queues = calloc(o.count, sizeof(struct sync_queue *));
 	if (!queues)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "exitcode.h"
+#include "exitcode.h"
 #include "parse.h"
 #include "worker.h"
 
@@ -67,6 +68,7 @@ static void set_defaults(struct work_opts *o)
 	o->kill_after = INT64_C(5000000000);
 	o->timeout = DURATION_FOREVER;
 	o->source.patience.common.timeout = DURATION_FOREVER;
+	o->source.patience.common.busy_status = EXIT_BUSY;
 	o->source.patience.common.busy_status = EXIT_BUSY;
 	o->source.patience.total = DURATION_FOREVER;
 }

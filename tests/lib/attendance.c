@@ -45,7 +45,7 @@ static void be_sender(const char *name, int count, int orders, int news)
 	char byte = 0;
 	struct sync_queue *q =
 		open_queue(name, count == RECEIVER ? SYNC_QUEUE_RECV : SYNC_QUEUE_SEND);
-	if (sync_queue_attend(q))
+	if (sync_queue_attend(q, NULL))
 		_exit(2);
 	for (int i = 0; i < count; i++)
 		if (sync_queue_send(q, &byte, 1, 0, NULL))
@@ -236,7 +236,7 @@ static int wait_for_ever(void *w)
 
 static int attend(void *q)
 {
-	return sync_queue_attend(q);
+	return sync_queue_attend(q, NULL);
 }
 
 static void unread(void)
@@ -290,7 +290,8 @@ static void looks(void)
 	ok(sync_queue_await_receiver(q, SYNC_NOW) == -ETIMEDOUT, "nor for who waits for one");
 	ok(under_signals(attend, receiver) == -EINTR, "a receiver waits for that moment");
 	sync_queue_close(sender);
-	ok(sync_queue_attend(receiver) == 0 && sync_queue_has_receiver(q) == 1, "then it attends");
+	ok(sync_queue_attend(receiver, NULL) == 0 && sync_queue_has_receiver(q) == 1,
+	   "then it attends");
 	sync_queue_unlink(q);
 	sync_queue_close(receiver);
 	sync_queue_close(q);
@@ -301,7 +302,7 @@ static void receivers(void)
 	struct sync_queue *sender = open_queue(name_a, SYNC_QUEUE_SEND);
 	struct sync_queue *receiver = open_queue(name_a, SYNC_QUEUE_RECV);
 	ok(sync_queue_has_receiver(sender) == 0, "nobody receives");
-	ok(sync_queue_attend(receiver) == 0, "a receiver attends");
+	ok(sync_queue_attend(receiver, NULL) == 0, "a receiver attends");
 	ok(sync_queue_has_receiver(sender) == 1, "and is seen");
 	sync_queue_close(receiver);
 	ok(sync_queue_has_receiver(sender) == 0, "no longer when it has closed the queue");
@@ -316,7 +317,7 @@ static void receivers(void)
 		tap_skip("no System V queues here", "what cannot know says so");
 		return;
 	}
-	ok(sync_queue_attend(other) == -EOPNOTSUPP &&
+	ok(sync_queue_attend(other, NULL) == -EOPNOTSUPP &&
 		   sync_queue_has_receiver(other) == -EOPNOTSUPP &&
 		   sync_queue_watch_open(&other, 1, 0, &w) == -EOPNOTSUPP,
 	   "what cannot know says so");

@@ -551,7 +551,7 @@ static void puts_back_nothing(void)
 
 QUEUE_JOB(q_attend)
 {
-	return sync_queue_attend(*q);
+	return sync_queue_attend(*q, NULL);
 }
 
 QUEUE_JOB(q_await)
