@@ -14,6 +14,164 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'evfd')
+		options=(
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd run')
+		options=(
+			'--init=any' '-i=any'
+			'--semaphore' '-S'
+			'--fd=any' '-f=any'
+			'--name=any'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd create')
+		options=(
+			'--init=any' '-i=any'
+			'--semaphore' '-S'
+			'--mode=any' '-m=any'
+			'--exclusive' '-x'
+			'--ttl=any'
+			'--while=any'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd add')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd wait')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd get')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd gate')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd latch')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd done')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd exec')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd loop')
+		options=(
+			'--debounce=any'
+			'--count=any' '-N=any'
+			'--errexit' '-e'
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd reset')
+		options=(
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd rm')
+		options=(
+			'--force' '-f'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'evfd ls')
+		options=(
+			'--json'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'lockrun')
 		options=(
 			'--exclusive' '-x'
@@ -295,7 +453,23 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd lockrun mqpipe sempost semwait' ;;
+	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
+	'evfd run 1') kind='command' ;;
+	'evfd create 1') kind='any' ;;
+	'evfd add 1') kind='any' ;;
+	'evfd add 2') kind='any' ;;
+	'evfd wait 1') kind='any' ;;
+	'evfd get 1') kind='any' ;;
+	'evfd gate 1') kind='any' ;;
+	'evfd latch 1') kind='any' ;;
+	'evfd latch 2') kind='any' ;;
+	'evfd done 1') kind='any' ;;
+	'evfd exec 1') kind='any' ;;
+	'evfd exec 2') kind='command' ;;
+	'evfd loop 1') kind='any' ;;
+	'evfd loop 2') kind='command' ;;
+	'evfd reset 1') kind='any' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
 	'mqpipe 1') kind='word send recv work dead create info peek wait move flush rm' ;;
@@ -309,6 +483,7 @@ _syncbox_operand() {
 	'sempost 1') kind='any' ;;
 	'semwait 1') kind='any' ;;
 	'semwait 2') kind='command' ;;
+	'evfd rm '*) kind='any' ;;
 	'mqpipe send '*) kind='any' ;;
 	'mqpipe recv '*) kind='any' ;;
 	'mqpipe work '*) kind='any' ;;
@@ -321,7 +496,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd lockrun mqpipe sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -6,6 +6,34 @@ function __syncbox_options -a context
 	switch $context
 	case 'syncbox'
 		printf '%s\n' list install= dump-options help usage V/version
+	case 'evfd'
+		printf '%s\n' help usage V/version
+	case 'evfd run'
+		printf '%s\n' i/init= S/semaphore f/fd= name= help usage V/version
+	case 'evfd create'
+		printf '%s\n' i/init= S/semaphore m/mode= x/exclusive ttl= while= help usage V/version
+	case 'evfd add'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd wait'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd get'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd gate'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd latch'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd done'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd exec'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd loop'
+		printf '%s\n' debounce= N/count= e/errexit n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd reset'
+		printf '%s\n' n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+	case 'evfd rm'
+		printf '%s\n' f/force help usage V/version
+	case 'evfd ls'
+		printf '%s\n' json help usage V/version
 	case 'lockrun'
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
@@ -44,6 +72,38 @@ function __syncbox_operand -a context number
 	switch "$context $number"
 	case 'syncbox 1'
 		echo word
+	case 'evfd 1'
+		echo word
+	case 'evfd run 1'
+		echo command
+	case 'evfd create 1'
+		echo any
+	case 'evfd add 1'
+		echo any
+	case 'evfd add 2'
+		echo any
+	case 'evfd wait 1'
+		echo any
+	case 'evfd get 1'
+		echo any
+	case 'evfd gate 1'
+		echo any
+	case 'evfd latch 1'
+		echo any
+	case 'evfd latch 2'
+		echo any
+	case 'evfd done 1'
+		echo any
+	case 'evfd exec 1'
+		echo any
+	case 'evfd exec 2'
+		echo command
+	case 'evfd loop 1'
+		echo any
+	case 'evfd loop 2'
+		echo command
+	case 'evfd reset 1'
+		echo any
 	case 'lockrun 1'
 		echo file
 	case 'lockrun 2'
@@ -70,6 +130,8 @@ function __syncbox_operand -a context number
 		echo any
 	case 'semwait 2'
 		echo command
+	case 'evfd rm *'
+		echo any
 	case 'mqpipe send *'
 		echo any
 	case 'mqpipe recv *'
@@ -97,6 +159,122 @@ complete -c syncbox -n '__syncbox_in syncbox' -l dump-options -d 'Print every op
 complete -c syncbox -n '__syncbox_in syncbox' -s '?' -l help -d 'Show the options'
 complete -c syncbox -n '__syncbox_in syncbox' -l usage -d 'Show a short usage message'
 complete -c syncbox -n '__syncbox_in syncbox' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a evfd -d 'count events and wait for them'
+complete -c syncbox -c evfd -n '__syncbox_in evfd' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a run -d 'run a command with an event of its own'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -s i -l init -x -d 'Begin with N instead of 0'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -s S -l semaphore -d 'evfd wait takes 1 at a time'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -s f -l fd -x -d 'Use this descriptor, instead of the first free one from 3 to 9'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -l name -x -d 'Put its number into this variable instead of EVFD'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd run' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a create -d 'keep an event under a name'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s i -l init -x -d 'Begin with N instead of 0'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s S -l semaphore -d 'evfd wait takes 1 at a time'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s m -l mode -x -d 'Who may use it: 600 we (default); 660 our group; 666 everybody'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s x -l exclusive -d 'Fail if the name is taken'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -l ttl -x -d 'Remove it after so long'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -l while -x -d 'Remove it when this process ends'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd create' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a add -d 'add to an event\'s counter'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd add' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a wait -d 'wait for an event, and take what was added'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd wait' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a get -d 'print the counter'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd get' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a gate -d 'wait until the counter is not 0, and take nothing'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd gate' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a latch -d 'wait until the counter is N or more, and take nothing'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd latch' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a done -d 'add 1: a part of the work is done'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd done' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a exec -d 'wait for an event, then become a command'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd exec' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a loop -d 'run a command for each burst of events'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -l debounce -x -d 'Run it when nothing was added for so long, or ten times that has passed'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s N -l count -x -d 'Stop after N runs'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s e -l errexit -d 'Stop when the command fails, with its status'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd loop' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a reset -d 'set the counter to 0'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd reset' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a rm -d 'remove events by name'
+complete -c syncbox -c evfd -n '__syncbox_in evfd rm' -s f -l force -d 'One that is missing is no error'
+complete -c syncbox -c evfd -n '__syncbox_in evfd rm' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd rm' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd rm' -s V -l version -d 'Show the version'
+complete -c syncbox -c evfd -n '__syncbox_chooses evfd' -a ls -d 'list the events that have names'
+complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l json -d 'As a JSON array'
+complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l usage -d 'Show a short usage message'
+complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a lockrun -d 'run a command under a lock'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s x -l exclusive -d 'Nobody else may hold the lock (default)'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s s -l shared -d 'Others may hold it shared too'
@@ -326,8 +504,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.

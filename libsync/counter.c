@@ -49,6 +49,22 @@ static const char *find(const char *text, const char *key)
 	return s ? s + strlen(key) : NULL;
 }
 
+int sync_counter_check(int fd)
+{
+	static const char eventfd[] = "anon_inode:[eventfd]";
+	char path[64];
+	char target[sizeof(eventfd)];
+	if (fcntl(fd, F_GETFD) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	ssize_t n = readlink(path, target, sizeof(target));
+	if (n < 0)
+		return errno == ENOENT ? -EOPNOTSUPP : -errno;
+	return (size_t)n == sizeof(eventfd) - 1 && !memcmp(target, eventfd, (size_t)n)
+		       ? 0
+		       : -EMEDIUMTYPE;
+}
+
 int sync_counter_look(int fd, struct sync_counter *out)
 {
 	char path[64];

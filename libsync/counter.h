@@ -21,7 +21,9 @@ struct sync_counter {
 	int semaphore; /* 1, 0; -1 not known */
 	int id;        /* -1 not known */
 };
-/* -EBADF not open; -EMEDIUMTYPE no eventfd; -EOPNOTSUPP no /proc. */
+/* Is it one? 0; -EBADF not open; -EMEDIUMTYPE no eventfd; -EOPNOTSUPP no /proc. */
+MUST_CHECK int sync_counter_check(int fd);
+/* The same, and what is in it; several times as dear. */
 MUST_CHECK int sync_counter_look(int fd, struct sync_counter *out);
 
 /* All of it, or 1 in semaphore mode; SYNC_NOT_NOW. */

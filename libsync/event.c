@@ -24,21 +24,12 @@ static int number(const char *s, size_t len, int *out)
 	return r ? -EINVAL : 0;
 }
 
-static int look(struct sync_event *ev)
-{
-	struct sync_counter c;
-	int r = sync_counter_look(ev->fd, &c);
-	if (!r)
-		ev->semaphore = c.semaphore;
-	return r;
-}
-
 static int reach_fd(struct sync_event *ev, const char *rest, const struct timespec *deadline)
 {
 	(void)deadline;
 	ev->borrowed = true;
 	int r = number(rest, strlen(rest), &ev->fd);
-	return r ? r : look(ev);
+	return r ? r : sync_counter_check(ev->fd);
 }
 
 /* "P:N". The raw calls: libcs are younger than kernels. */
@@ -62,7 +53,7 @@ static int reach_pid(struct sync_event *ev, const char *rest, const struct times
 	ev->fd = sync_fd_raise(ev->fd);
 	if (ev->fd < 0)
 		return ev->fd;
-	r = look(ev);
+	r = sync_counter_check(ev->fd);
 	if (r)
 		close(ev->fd);
 	return r;
