@@ -33,7 +33,8 @@ endif
 compile = $(CC) -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) -fvisibility=hidden -MMD -MP
 
 applets := $(shell sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
-cmd_src := $(wildcard cmd/*.c cmd/*/*.c)
+# In the order of linking: the folders first, so that what every start needs lies together behind them.
+cmd_src := $(wildcard cmd/*/*.c cmd/*.c)
 lib_src := $(wildcard libsync/*.c)
 cmd_obj := $(cmd_src:%.c=$(B)/obj/%.o)
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)

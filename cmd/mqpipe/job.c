@@ -97,11 +97,13 @@ enum { OWN = 4 };
 static char *const *environment(const struct job *j)
 {
 	static char **all;
-	static char text[OWN][320];
+	static char(*text)[320];
 	static size_t others;
 	if (!all) {
 		size_t n = count_words(environ);
-		all = calloc(n + OWN + 1, sizeof(*all));
+		text = calloc(OWN, sizeof(*text));
+		if (text)
+			all = calloc(n + OWN + 1, sizeof(*all));
 		if (!all)
 			return environ;
 		for (size_t i = 0; i < n; i++)

@@ -76,10 +76,13 @@ static int put_tagged(bool is_out, const char *data, size_t len, const char *tag
 
 static int copy(int fd, bool is_out, const char *tag)
 {
-	static char buf[64 * 1024];
+	enum { ROOM = 64 * 1024 };
+	static char *buf; /* not a static array: its pages would lie between those of every start */
 	bool in_line = false;
 	ssize_t n;
-	for (off_t at = 0; (n = pread(fd, buf, sizeof(buf), at)) > 0; at += n) {
+	if (!buf && !(buf = malloc(ROOM)))
+		return -ENOMEM;
+	for (off_t at = 0; (n = pread(fd, buf, ROOM, at)) > 0; at += n) {
 		int r = tag ? put_tagged(is_out, buf, (size_t)n, tag, &in_line)
 			    : put(is_out, buf, (size_t)n);
 		if (r)

@@ -50,9 +50,10 @@ static bool put_path(char *path, size_t size, const char *ticket)
 
 const char *oversize_place(void)
 {
-	static char directory[4096];
+	char directory[4096];
 	put_directory(directory, sizeof(directory), false);
-	return directory;
+	const char *place = strdup(directory);
+	return place ? place : "spill";
 }
 
 /* In a directory that others share, it may be another's, who could take our files away. */
