@@ -103,7 +103,7 @@ sees_log strange unknown "a run that no worker knows of"
 rm -rf fake.d
 cp -r whole.d fake.d
 sed -i 's/^journal 1/journal 0/' fake.d/manifest
-awk '$2 >= 200 || $2 < 60' fake.d/log >log.new && mv log.new fake.d/log
+awk '$2 < 5' fake.d/log >log.new && mv log.new fake.d/log # more than workers that were killed can have had
 [ $jobs -lt 300 ] || status_is 1 "the checker sees that more is lost than was in hand" sh -c "cd fake.d && $scratch/bin/work-check"
 
 # --- workers with a fault ---
