@@ -27,8 +27,8 @@ static void knock(long usec)
 static void be_quiet(void)
 {
 	static const struct itimerval never;
+	/* One that is on its way may still come; so from the first on none is taken for another's. */
 	setitimer(ITIMER_REAL, &never, NULL);
-	knocking = 0;
 }
 
 void stop_request(void)

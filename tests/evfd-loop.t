@@ -256,4 +256,26 @@ wait $loop 2>/dev/null
 release go
 check "kill -9 of the loop: COMMAND goes on" wait_for exists killed
 evfd rm $E
+
+# --- what a careful reading has found ---
+
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${SANITIZE-}" ]; then
+	evfd create late.$$ >/dev/null
+	evfd add late.$$ 5
+	status_is 126 "126: no process can be started" strace -o /dev/null -f \
+		-e inject=vfork,clone:error=EAGAIN evfd loop -N 1 late.$$ -- true
+	check "what was taken is back" test "$(evfd get late.$$)" = 5
+	evfd rm late.$$
+	status_is 71 "71: a holder that ends at once is none" strace -o /dev/null -f -P /dev/null \
+		-e inject=open,openat:error=ENOENT evfd create late.$$
+fi
+evfd create late.$$ >/dev/null
+evfd loop -q --debounce 20 late.$$ -- sh -c 'echo $EVFD_COUNT >late' 2>/dev/null &
+loop=$!
+evfd add late.$$ 3
+emptied() { [ "$(evfd get late.$$)" = 0 ]; }
+wait_for emptied
+evfd rm late.$$
+wait $loop
+check "removed in the middle of a burst, it still runs" test "$(cat late)" = 3
 done_testing

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 Q=mqe.$$
-trap 'mqpipe rm -f $Q; cleanup' EXIT
+trap 'mqpipe rm -f $Q $Q.dead; cleanup' EXIT
 SYNC_DIR=$scratch/sync
 export SYNC_DIR
 mkdir sync
@@ -78,6 +78,41 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z 
 else
 	skip "a receiver that looks is no sender" "there is no strace"
 fi
+
+# --- a worker at its limits ---
+
+mqpipe rm -f $Q $Q.dead
+mqpipe create -c 2 -s 64 $Q $Q.dead
+mqpipe send $Q.dead full full
+for i in 1 2 3 4 5 6; do echo $i; done | mqpipe send $Q &
+sender=$!
+mqpipe work -q -j 4 --backoff 60 --events ev $Q -- false 2>err.txt &
+work=$!
+retried() { [ "$(grep -c '"event":"retry"' ev)" -ge 4 ]; }
+wait_for retried
+wait $sender
+mqpipe send -n -q $Q 7 8
+kill $work
+wait $work
+check "nothing is lost where all queues are full" sh -c '! grep LOST err.txt'
+check "but lies in a file each, which is said" test "$(grep -c 'is in the file' err.txt)" = "$(find sync/spill -type f | wc -l)"
+check "all that had to" sh -c 'grep -q "is in the file" err.txt'
+mqpipe rm -f $Q $Q.dead
+mqpipe send -s 64 -c 4 $Q 1 2 3 4
+for _ in 1 2 3 4; do
+	(
+		# shellcheck disable=SC3045
+		ulimit -n 15
+		exec mqpipe work -j 8 -e --journal jw $Q -- true
+	)
+done 2>err.txt
+status_is 66 "nor do they make dead letters of healthy jobs" mqpipe dead $Q
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${SANITIZE-}" ]; then
+	mqpipe send $Q one
+	status_is 0 "a child that ends while the alarm is put out" strace -o /dev/null \
+		-e inject=setitimer:signal=SIGCHLD:when=2 mqpipe work -i 0.2 $Q -- true
+fi
+mqpipe flush -q $Q
 
 # --- odd descriptors and signals ---
 

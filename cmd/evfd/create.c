@@ -139,13 +139,15 @@ static void start(struct sync_event_holder *holder, int pidfd, const struct time
 		die(EXIT_SYSTEM, "cannot start a holder: %s", strerror(-pid));
 	if (pid == 0) {
 		stop_catch();
+		if (write(line[1], "", 1) != 1)
+			exit(EXIT_SYSTEM);
 		close(line[0]);
 		close(line[1]);
 		keep(holder, pidfd, until);
 	}
 	close(line[1]);
-	if (read(line[0], &none, 1))
-		die(EXIT_SYSTEM, "cannot start a holder: %s", strerror(errno));
+	if (read(line[0], &none, 1) != 1)
+		die(EXIT_SYSTEM, "cannot start a holder: it ended at once: is there a /dev/null?");
 }
 
 static int run(int argc, char **argv)

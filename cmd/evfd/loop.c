@@ -140,8 +140,11 @@ static int run_command(const struct opts *o, uint64_t sum, int *status)
 	const struct child_io io = {
 		.in = -1, .out = -1, .err = -1, .env = environ, .with_us = true};
 	int pid = child_start(&plan, &io, status);
-	if (pid < 0)
-		die(EXIT_SYSTEM, "cannot start a process: %s", strerror(-pid));
+	if (pid < 0) {
+		warn("cannot start a process: %s", strerror(-pid));
+		*status = EXIT_CANNOT_RUN; /* so what was taken goes back */
+		return 0;
+	}
 	if (!pid)
 		return 0;
 	while (!child_has_ended(pid, status)) {
@@ -170,8 +173,10 @@ static int turn(const struct opts *o, struct sync_event *e, int *status)
 		r = take_burst(o, e, &sum);
 	if (!r && stop_wanted())
 		r = -EINTR;
-	if (!r) {
-		r = run_command(o, sum, status);
+	/* Removed in the middle of a burst: that is still run for. */
+	if (!r || (sum && (r == -EIDRM || r == -EOWNERDEAD))) {
+		int ended = run_command(o, sum, status);
+		r = r ? r : ended;
 		ran = r || !cannot_run(*status);
 	}
 	if (sum && !ran) /* for who comes after us */

@@ -162,19 +162,23 @@ struct landing_buffer {
 	char text[];
 };
 
+int source_try_landing(const struct source *s, struct landing *l)
+{
+	*l = (struct landing){0};
+	if (s->journal)
+		return sync_journal_slot(s->journal, s->size, &l->slot);
+	l->buffer = malloc(sizeof(*l->buffer) + s->size + 1); /* a separator fits behind it */
+	return l->buffer ? 0 : -ENOMEM;
+}
+
 struct landing source_landing(const struct source *s)
 {
-	struct landing l = {0};
-	if (s->journal) {
-		int r = sync_journal_slot(s->journal, s->size, &l.slot);
-		if (r)
-			die(exit_status_of(r),
-			    "cannot make a slot of %zu bytes in the journal %s: %s", s->size,
-			    quote(s->o->journal), strerror(-r));
-		return l;
-	}
-	l.buffer = malloc(sizeof(*l.buffer) + s->size + 1); /* a separator fits behind it */
-	if (!l.buffer)
+	struct landing l;
+	int r = source_try_landing(s, &l);
+	if (r && s->journal)
+		die(exit_status_of(r), "cannot make a slot of %zu bytes in the journal %s: %s",
+		    s->size, quote(s->o->journal), strerror(-r));
+	if (r)
 		die(EXIT_SYSTEM, "no memory for messages of %zu bytes", s->size);
 	return l;
 }

@@ -55,6 +55,8 @@ void source_close(struct source *s);
 
 /* A landing for one message at a time; or die. */
 struct landing source_landing(const struct source *s);
+/* The same, or -errno. */
+int source_try_landing(const struct source *s, struct landing *l);
 /* The message has been dealt with. */
 void source_done(const struct landing *l);
 

@@ -10,6 +10,7 @@
 #include "deadletter.h"
 #include "events.h"
 #include "exitcode.h"
+#include "oversize.h"
 #include "say.h"
 #include "stop.h"
 #include "worker.h"
@@ -127,9 +128,13 @@ void verdict_return(struct worker *w, struct job *j)
 		return;
 	}
 	const struct letter letter = {.job = j->m, .status = JOB_RETRY, .attempts = j->attempt};
+	char ticket[OVERSIZE_TICKET_MAX];
 	if (!open_dead(w, j) && !letter_send(w->dead, &letter))
 		warn("job %llu is in %s, as its queue is full", (unsigned long long)j->number,
 		     quote(sync_queue_name(w->dead)));
+	else if (!oversize_spill_bytes(j->m.data, j->m.len, ticket))
+		warn("job %llu is in the file %s/%s, as its queue is full, and the dead letters'",
+		     (unsigned long long)j->number, oversize_place(), ticket + 4);
 	else
 		warn("LOST is job %llu of %zu bytes, as it cannot be put back: %s",
 		     (unsigned long long)j->number, j->m.len,

@@ -46,14 +46,15 @@ static struct job *free_job(struct worker *w)
 	return j;
 }
 
-void show_output(struct worker *w, struct job *j)
+bool show_output(struct worker *w, struct job *j)
 {
 	int r = output_write(&j->output, w->o->tag ? j->tag : NULL);
 	if (!r || w->status)
-		return;
+		return !r;
 	warn("cannot write what a job has written to standard output: %s", strerror(-r));
 	w->status = EXIT_IO;
 	w->ended = w->put_back = true;
+	return false;
 }
 
 /* Output of jobs that have ended: at once, or in the order in which they were taken. */
@@ -98,6 +99,7 @@ static void reap(struct worker *w)
 		if (!child_has_ended(j->pid, &status))
 			continue;
 		w->running--;
+		w->no_slot = false;
 		w->places[j->place] = false;
 		w->seconds += seconds_since(&j->begun);
 		w->metrics_stale = true;
@@ -114,6 +116,21 @@ static unsigned free_place(struct worker *w)
 		i++;
 	w->places[i] = true;
 	return i;
+}
+
+/* Of descriptors, processes, memory: the jobs that run will give theirs back. */
+static bool is_short(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -EAGAIN || err == -ENOMEM;
+}
+
+static void defer(struct worker *w, struct job *j)
+{
+	j->attempt--;
+	j->state = JOB_WAITING;
+	j->has_due = true;
+	w->waiting++;
+	sync_deadline_in(INT64_C(1000000000), &j->due);
 }
 
 static void start(struct worker *w, struct job *j)
@@ -145,6 +162,8 @@ static void start(struct worker *w, struct job *j)
 		     "standard input",
 		     (unsigned long long)j->number, j->m.len);
 		verdict_dead(w, j, EXIT_BAD_DATA);
+	} else if (is_short(r) && w->running && !w->put_back) {
+		defer(w, j);
 	} else {
 		warn("cannot start a job: %s", strerror(-r));
 		verdict_stop(w, j, EXIT_SYSTEM);
@@ -231,7 +250,7 @@ static bool may_take(const struct worker *w)
 
 static bool has_room(const struct worker *w)
 {
-	return w->running < w->o->jobs && w->waiting + w->held < WAITING_MOST;
+	return w->running < w->o->jobs && w->waiting + w->held < WAITING_MOST && !w->no_slot;
 }
 
 static void taken(struct worker *w, struct job *j)
@@ -273,8 +292,17 @@ static bool take_orphan(struct worker *w)
 static void take(struct worker *w)
 {
 	struct job *j = free_job(w);
-	if (!j->own.slot && !j->own.buffer)
-		j->own = source_landing(&w->source);
+	int missing = j->own.slot || j->own.buffer ? 0 : source_try_landing(&w->source, &j->own);
+	if (missing && w->running) {
+		w->no_slot = true;
+		return;
+	}
+	if (missing) {
+		warn("cannot make room for a message: %s", strerror(-missing));
+		w->status = EXIT_SYSTEM;
+		w->ended = w->put_back = true;
+		return;
+	}
 	j->landing = j->own;
 	j->attempt = j->deferred = 0;
 	j->pid = 0;

@@ -35,6 +35,7 @@ struct worker {
 	struct sync_queue *dead; /* NULL: not needed yet */
 	struct timespec idle_until;
 	const struct timespec *until; /* of the wait for a message; NULL: for ever */
+	bool no_slot;                 /* in the journal, until a job ends */
 	bool ended;                   /* take no more */
 	bool put_back;                /* nor start any */
 	int status;                   /* to exit with */
@@ -48,8 +49,8 @@ struct worker {
 	struct timespec metrics_due; /* not before that */
 };
 
-/* Write what the job has written so far, unless that has to wait. */
-void show_output(struct worker *w, struct job *j);
+/* Write what the job has written so far. False: that failed, which was said, and we come to an end. */
+bool show_output(struct worker *w, struct job *j);
 void log_job(const char *what, const struct job *j, int status);
 
 /* COMMAND has ended with STATUS: the job is done, waits to be run again, or is a dead letter. */
