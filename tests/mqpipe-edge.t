@@ -86,7 +86,7 @@ mqpipe create -c 2 -s 64 $Q $Q.dead
 mqpipe send $Q.dead full full
 for i in 1 2 3 4 5 6; do echo $i; done | mqpipe send $Q &
 sender=$!
-mqpipe work -q -j 4 --backoff 60 --events ev $Q -- false 2>err.txt &
+mqpipe work -q -j 4 --backoff 60 --events ev $Q -- false 2>said &
 work=$!
 retried() { [ "$(grep -c '"event":"retry"' ev)" -ge 4 ]; }
 wait_for retried
@@ -94,9 +94,9 @@ wait $sender
 mqpipe send -n -q $Q 7 8
 kill $work
 wait $work
-check "nothing is lost where all queues are full" sh -c '! grep LOST err.txt'
-check "but lies in a file each, which is said" test "$(grep -c 'is in the file' err.txt)" = "$(find sync/spill -type f | wc -l)"
-check "all that had to" sh -c 'grep -q "is in the file" err.txt'
+check "nothing is lost where all queues are full" sh -c '! grep LOST said'
+check "but lies in a file each, which is said" test "$(grep -c 'is in the file' said)" = "$(find sync/spill -type f | wc -l)"
+check "all that had to" sh -c 'grep -q "is in the file" said'
 mqpipe rm -f $Q $Q.dead
 mqpipe send -s 64 -c 4 $Q 1 2 3 4
 for _ in 1 2 3 4; do
@@ -105,7 +105,7 @@ for _ in 1 2 3 4; do
 		ulimit -n 15
 		exec mqpipe work -j 8 -e --journal jw $Q -- true
 	)
-done 2>err.txt
+done 2>said
 status_is 66 "nor do they make dead letters of healthy jobs" mqpipe dead $Q
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${SANITIZE-}" ]; then
 	mqpipe send $Q one

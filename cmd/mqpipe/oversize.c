@@ -50,9 +50,11 @@ static bool put_path(char *path, size_t size, const char *ticket)
 
 const char *oversize_place(void)
 {
+	static char *place;
 	char directory[4096];
 	put_directory(directory, sizeof(directory), false);
-	const char *place = strdup(directory);
+	if (!place)
+		place = strdup(directory);
 	return place ? place : "spill";
 }
 
