@@ -21,6 +21,8 @@ ASAN_OPTIONS=detect_leaks=0
 export PATH TOP ASAN_OPTIONS
 tests=0 failed=0 status=0 out='' err=''
 scratch=$(mktemp -d) || exit 1
+# All tests that run at once make queues of one user, who may be root without the right to pass the limit.
+prlimit --pid $$ --msgqueue=unlimited 2>/dev/null
 # All that a test starts carries this, so that what it leaves running is found.
 SYNCBOX_TEST=$$
 # No job of this shell: tests say `wait`.

@@ -13,7 +13,6 @@ SYNC_DIR=$scratch/sync # for what is spilled
 export SYNC_DIR
 mkdir "$SYNC_DIR"
 # What all queues of a user may have in all is not much.
-prlimit --pid $$ --msgqueue=unlimited 2>/dev/null
 mqpipe create -c 8 -s 64 $Q $V
 mqpipe create -c 8 -s 128 $Q.dead $V.dead $Q.other
 messages_are() { mqpipe info -s "$1" | grep -qx "MQ_MESSAGES=$2"; }

@@ -14,7 +14,6 @@ SYNC_DIR=$scratch/sync # for what is spilled
 export SYNC_DIR
 mkdir "$SYNC_DIR"
 # What all queues of a user may have in all is not much.
-prlimit --pid $$ --msgqueue=unlimited 2>/dev/null
 mqpipe create -c 8 -s 64 $Q $V $Q.B
 mqpipe create -c 8 -s 128 $Q.dead $V.dead $Q.B.dead $Q.other $Q.long.dead
 mqpipe create -c 2 -s 8000 $Q.long
