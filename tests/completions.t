@@ -130,7 +130,7 @@ ask_zsh() {
 		zpty -w inner '. ./inner'
 		while zpty -r inner; do :; done
 	END
-	timeout 60 zsh -f outer
+	timeout 240 zsh -f outer
 }
 
 ask_fish() {
