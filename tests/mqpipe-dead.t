@@ -158,6 +158,25 @@ status_is 65 "65: its file is gone" mqpipe dead --requeue $Q.long
 says "*or its file cannot be had: No such file or directory" "says so"
 check "the letter stays" messages_are $Q.long.dead 1
 
+# --- a worker fills the queue while a letter is out of it ---
+
+mqpipe send $Q '65 1' '65 2' '65 3' '65 4' '65 5' '65 6' '65 7' '65 8'
+fail $Q
+mqpipe dead --json $Q | head -n 1 >first
+# The kernel lets in who waits for room as soon as somebody takes a message.
+mqpipe send $Q.dead extra &
+sender=$!
+wait_for grep -q '^242 ' /proc/$sender/syscall
+status_is 75 "75: a letter that cannot be put back" mqpipe dead $Q
+kept=$(find "$SYNC_DIR/spill" -type f)
+says "mqpipe dead: a dead letter is in the file $kept, as it cannot be put back: the queue is full: mqpipe send -r -p 0 '$Q.dead' <FILE*" "is kept, and it is said where"
+wait $sender
+check "the others are in the queue" messages_are $Q.dead 8
+mqpipe flush -q $Q.dead
+mqpipe send -r -p 0 $Q.dead <"$kept" && rm "$kept"
+check "put back as it says, it is the letter that it was" sh -c "mqpipe dead --json $Q | cmp -s - first"
+mqpipe dead -q --drop $Q
+
 # --- the command line ---
 
 for args in "" "$Q $Q" "--requeue --drop $Q" "-N 0 $Q" "-N x $Q" "sysv:0x1" "sysv:id=1"; do

@@ -194,7 +194,7 @@ go_on
 wait $!
 mqpipe send $Q 1 2 3
 mqpipe work -k -j 2 -e --events=events $Q -- sh first-last >got &
-wait_for grep -q '"done".*"job":3' events
+wait_for grep -q '"started".*"job":3' events # so 2 has ended
 check "-k: that of later jobs waits" test ! -s got
 go_on
 wait $!
@@ -209,7 +209,7 @@ done
 mqpipe send $Q 1 2
 status_is 74 "74: output that cannot be written" sh -c "mqpipe work $Q -- echo x >/dev/full"
 says "*cannot write what a job has written to standard output*" "says so"
-check "and no more is taken" test "$(all $Q)" = 2,
+check "and no more is taken" test "$(all $Q)" = 2,1,
 mqpipe send $Q flood look
 mqpipe work -e $Q -- sh -c 'if [ "$(cat)" = flood ]; then head -c 50000000 /dev/zero; else grep VmHWM /proc/$PPID/status >peak; fi' | cksum >got
 check "a job that floods us is shown whole" test "$(cat got)" = "$(head -c 50000000 /dev/zero | cksum)"
@@ -353,11 +353,12 @@ check "TERM while nobody reads our output: it waits for that" wait_for blocks_in
 kill "$worker"
 wait $observer
 check "a second one ends it" grep -qx 'signal 15' end
+check "the job whose output nobody has is in the queue" test "$(all $Q)" = 1,
 exec 8<&-
-mkfifo slow
+mkfifo slow begun
 mqpipe send $Q flood x
 exec 8<>slow
-mqpipe work -j 2 -e $Q -- sh -c 'if [ "$(cat)" = flood ]; then head -c 300000 /dev/zero >&2; else read -r x <&7; fi' 2>slow &
+mqpipe work -j 2 -e $Q -- sh -c 'if [ "$(cat)" = flood ]; then read -r x <begun; head -c 300000 /dev/zero >&2; else echo >begun; read -r x <&7; fi' 2>slow &
 worker=$!
 wait_for blocks_in $worker '1|20'
 go_on # its end interrupts the worker, who is writing

@@ -16,6 +16,7 @@
 #include "json.h"
 #include "jsonline.h"
 #include "mqpipe.h"
+#include "oversize.h"
 #include "parse.h"
 #include "queueopen.h"
 #include "say.h"
@@ -169,12 +170,20 @@ static void put_back(struct round *d, const struct message *m)
 	/* What is no letter may have a higher priority: then it would come next again, and so on for ever. */
 	long number = sync_queue_caps(d->from) & SYNC_CAP_PRIORITY ? 0 : m->number;
 	int r = sync_queue_put_back(d->from, m->data, m->len, number);
+	char ticket[OVERSIZE_TICKET_MAX];
 	d->turned = true;
 	if (!r)
 		return;
-	warn("LOST is a dead letter of %zu bytes, as it cannot be put back: %s", m->len,
-	     r == -ETIMEDOUT ? "the queue is full" : strerror(-r));
-	d->status = EXIT_SYSTEM;
+	/* Somebody has filled the place from which we took it. */
+	const char *why = r == -ETIMEDOUT ? "the queue is full" : strerror(-r);
+	d->status = r == -ETIMEDOUT ? EXIT_BUSY : EXIT_SYSTEM;
+	if (oversize_spill_bytes(m->data, m->len, ticket))
+		warn("LOST is a dead letter of %zu bytes, as it cannot be put back: %s", m->len,
+		     why);
+	else
+		warn("a dead letter is in the file %s/%s, as it cannot be put back: %s: "
+		     "mqpipe send -r -p %ld %s <FILE does it later",
+		     oversize_place(), ticket + 4, why, number, quote(sync_queue_name(d->from)));
 }
 
 static void handle_foreign(struct round *d, const struct message *m, int err)

@@ -143,18 +143,21 @@ static int open_input(const struct message *m)
 static int start(struct job *j, char *const *words, int in, bool grouped, bool mortal)
 {
 	int status = 0;
-	int r = grouped ? output_begin(&j->output) : 0;
+	int streams[2] = {-1, -1};
+	int r = grouped ? output_begin(&j->output, streams) : 0;
 	if (r)
 		return r;
 	const struct child_plan plan = {.argv = words};
 	const struct child_io io = {
 		.in = in,
-		.out = grouped ? j->output.out : -1,
-		.err = grouped ? j->output.err : -1,
+		.out = streams[0],
+		.err = streams[1],
 		.env = environment(j),
 		.mortal = mortal,
 	};
 	r = child_start(&plan, &io, &status);
+	for (size_t i = 0; grouped && i < 2; i++)
+		close(streams[i]);
 	if (r <= 0)
 		return r ? r : status;
 	j->pid = r;

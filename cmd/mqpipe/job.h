@@ -15,7 +15,8 @@ enum job_state {
 	JOB_READY,   /* to be run as soon as possible */
 	JOB_RUNNING, /* pid is its process */
 	JOB_WAITING, /* to be run again, when it is due */
-	JOB_ENDED,   /* only its output has to wait for that of others */
+	JOB_DONE,    /* its output, and with that its message, is still to be dealt with */
+	JOB_ENDED,   /* only its output is */
 };
 
 struct job {

@@ -28,10 +28,13 @@ void log_job(const char *what, const struct job *j, int status)
 }
 
 /* Its output may still have to wait. */
-static void end(struct worker *w, struct job *j)
+static void end(struct worker *w, struct job *j, enum job_state how)
 {
-	j->state = JOB_ENDED;
-	w->held++;
+	if (w->o->keep_order)
+		output_rest(&j->output);
+	if (j->state != JOB_DONE) /* else it is held already */
+		w->held++;
+	j->state = how;
 }
 
 /* The message is dealt with, one way or another. */
@@ -43,7 +46,14 @@ static void give_up(struct worker *w, struct job *j)
 	source_done(&j->landing);
 	if (j->landing.slot != j->own.slot)
 		sync_slot_close(j->landing.slot);
-	end(w, j);
+	end(w, j, JOB_ENDED);
+}
+
+void verdict_done(struct worker *w, struct job *j)
+{
+	w->done++;
+	log_job("done", j, EXIT_DONE);
+	give_up(w, j);
 }
 
 static int open_dead(struct worker *w, const struct job *j)
@@ -124,7 +134,7 @@ void verdict_return(struct worker *w, struct job *j)
 		if (j->landing.slot == j->own.slot)
 			j->own.slot = NULL;
 		j->landing.slot = NULL;
-		end(w, j);
+		end(w, j, JOB_ENDED);
 		return;
 	}
 	const struct letter letter = {.job = j->m, .status = JOB_RETRY, .attempts = j->attempt};
@@ -158,6 +168,8 @@ static void run_again(struct worker *w, struct job *j, int status)
 	}
 	if (!w->o->keep_order)
 		show_output(w, j);
+	else
+		output_rest(&j->output);
 	if (status == JOB_RETRY)
 		j->deferred++;
 	if (j->landing.slot)
@@ -185,9 +197,7 @@ void verdict_stop(struct worker *w, struct job *j, int status)
 void verdict(struct worker *w, struct job *j, int status)
 {
 	if (status == EXIT_DONE) {
-		w->done++;
-		log_job("done", j, status);
-		give_up(w, j);
+		end(w, j, JOB_DONE);
 	} else if (stop_urgent() && j->ending != JOB_LIVE) {
 		verdict_return(w, j);
 	} else if (status == EXIT_CANNOT_RUN || status == EXIT_NOT_FOUND) {

@@ -57,6 +57,19 @@ bool show_output(struct worker *w, struct job *j)
 	return false;
 }
 
+/* A job whose output nobody can have is not done. */
+static void finish(struct worker *w, struct job *j)
+{
+	bool good = show_output(w, j);
+	if (j->state == JOB_DONE && good)
+		verdict_done(w, j);
+	else if (j->state == JOB_DONE)
+		verdict_return(w, j);
+	j->state = JOB_NONE;
+	w->held--;
+	w->shown++;
+}
+
 /* Output of jobs that have ended: at once, or in the order in which they were taken. */
 static void write_outputs(struct worker *w)
 {
@@ -65,13 +78,10 @@ static void write_outputs(struct worker *w)
 		again = false;
 		for (size_t i = 0; i < w->count; i++) {
 			struct job *j = &w->jobs[i];
-			if (j->state != JOB_ENDED ||
+			if ((j->state != JOB_DONE && j->state != JOB_ENDED) ||
 			    (w->o->keep_order && j->number != w->shown + 1))
 				continue;
-			show_output(w, j);
-			j->state = JOB_NONE;
-			w->held--;
-			w->shown++;
+			finish(w, j);
 			again = w->o->keep_order;
 		}
 	} while (again);
@@ -127,6 +137,7 @@ static bool is_short(int err)
 static void defer(struct worker *w, struct job *j)
 {
 	j->attempt--;
+	output_rest(&j->output);
 	j->state = JOB_WAITING;
 	j->has_due = true;
 	w->waiting++;

@@ -57,6 +57,8 @@ void log_job(const char *what, const struct job *j, int status);
 void verdict(struct worker *w, struct job *j, int status);
 /* The same where it is known without running it (again). */
 void verdict_dead(struct worker *w, struct job *j, int status);
+/* It was done, and now its output is written: the message is given up. */
+void verdict_done(struct worker *w, struct job *j);
 /* COMMAND cannot be run, which was said: put the job back, and come to an end with STATUS. */
 void verdict_stop(struct worker *w, struct job *j, int status);
 /* Has it failed less often than --tries? */
