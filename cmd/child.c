@@ -274,10 +274,10 @@ bool child_has_ended(int pid, int *status)
 	return true;
 }
 
-void child_pass_on(int pid, int signo)
+void child_pass_on(int pid, int signo, int code)
 {
-	/* What the terminal sends, it sends to all of the job. */
-	if (signo != SIGINT || !isatty(0) || tcgetpgrp(0) != getpgrp())
+	const siginfo_t info = {.si_signo = signo, .si_code = code};
+	if (!had_it(pid, &info))
 		kill(pid, signo);
 }
 

@@ -53,8 +53,8 @@ struct child_io {
  * Its pid; 0 if it cannot be run, which was said aloud, with *status 126 or 127; -errno.
  */
 int child_start(const struct child_plan *plan, const struct child_io *io, int *status);
-/* Signal SIGNO for it alone, unless, as one of the terminal's job, it has had it with us. */
-void child_pass_on(int pid, int signo);
+/* Signal SIGNO, which came with that si_code, for it alone, unless, as one of the terminal's job, it has had it with us. */
+void child_pass_on(int pid, int signo, int code);
 /* Has it ended? Then *status is the exit status that stands for it, and the pid is nobody's any more. */
 bool child_has_ended(int pid, int *status);
 /* The same without reaping it: the pid, and that of its group, are still its own. */

@@ -12,7 +12,7 @@
 static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGPIPE, SIGCHLD};
 enum { STOPPING = 3, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
 
-static volatile sig_atomic_t wanted, signal_number, urgent, child, knocking;
+static volatile sig_atomic_t wanted, signal_number, signal_code, urgent, child, knocking;
 static bool second_is_ours;
 static struct sigaction before[SIGNALS];
 static sigset_t mask_before;
@@ -37,8 +37,9 @@ void stop_request(void)
 	knock(1);
 }
 
-static void handle(int signo)
+static void handle(int signo, siginfo_t *info, void *context)
 {
+	(void)context;
 	if (signal_number && !second_is_ours) {
 		signal(signo, SIG_DFL);
 		raise(signo);
@@ -46,14 +47,15 @@ static void handle(int signo)
 	}
 	urgent = signal_number != 0;
 	signal_number = signo;
+	signal_code = info->si_code;
 	stop_request();
 }
 
 /* One that is not ours was set before we were started, as a limit on our time. */
-static void handle_alarm(int signo)
+static void handle_alarm(int signo, siginfo_t *info, void *context)
 {
 	if (!knocking)
-		handle(signo);
+		handle(signo, info, context);
 }
 
 static void handle_child(int signo)
@@ -65,16 +67,16 @@ static void handle_child(int signo)
 
 void stop_catch(void)
 {
-	struct sigaction sa = {.sa_handler = handle};
+	struct sigaction sa = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
 	sigset_t alarm;
 	for (size_t i = 0; i < SIGNALS; i++)
 		sigaction(signals[i], NULL, &before[i]);
 	for (size_t i = 0; i < STOPPING; i++)
 		if (before[i].sa_handler != SIG_IGN)
 			sigaction(signals[i], &sa, NULL);
-	sa.sa_handler = handle_alarm;
+	sa.sa_sigaction = handle_alarm;
 	sigaction(SIGALRM, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
+	sa = (struct sigaction){.sa_handler = SIG_IGN};
 	sigaction(SIGPIPE, &sa, NULL);
 	/* Nobody may have blocked the one that we count on; the others are as they were. */
 	sigemptyset(&alarm);
@@ -95,6 +97,11 @@ bool stop_urgent(void)
 int stop_signal(void)
 {
 	return signal_number;
+}
+
+int stop_signal_code(void)
+{
+	return signal_code;
 }
 
 bool stop_wanted(void)

@@ -14,6 +14,8 @@ void stop_catch(void);
 bool stop_wanted(void);
 /* By which signal; 0: by none. */
 int stop_signal(void);
+/* And its si_code: who sent it. */
+int stop_signal_code(void);
 /* The same from another thread of ours, without a signal. */
 void stop_request(void);
 /* At the very end: if it was a signal, die of it, as who sent it expects. */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "counter.h"
@@ -16,9 +17,18 @@
 
 #define BACKLOG 4096 /* or net.core.somaxconn */
 #define HEARD 64     /* connections that may yet ask for the removal */
+#define SERVED 128   /* connections of others that have an answer, which they may not have read */
+#define WAITING 128  /* connections of others that have none yet */
 #define RETRY_MS 100
 
-enum { LISTENER, UNTIL, FIRST, POLLS = FIRST + HEARD };
+enum { LISTENER, UNTIL, FIRST, POLLS = FIRST + HEARD + SERVED + WAITING };
+
+/*
+ * Who has connected. Descriptors that were sent and not received count for our user, who may have no more of
+ * them than RLIMIT_NOFILE: then none can be sent to anybody. So of those who are not our user or root only
+ * so many are served at a time, and as each hangs up when it has read its answer, the next one is.
+ */
+enum client { OURS, OTHER_SERVED, OTHER_WAITING, CLIENTS };
 
 struct sync_event_holder {
 	int fd;
@@ -26,8 +36,10 @@ struct sync_event_holder {
 	int spare; /* given up for a moment, to accept and refuse when there are no descriptors */
 	mode_t mode;
 	int semaphore;
-	unsigned heard; /* connections that are kept, in polls from FIRST on, the oldest first */
+	unsigned clients; /* connections that are kept, in polls from FIRST on, the oldest first */
+	unsigned count[CLIENTS], most[CLIENTS];
 	struct pollfd polls[POLLS];
+	unsigned char client[POLLS];
 };
 
 /* ---- make ---- */
@@ -87,6 +99,17 @@ static int get_line(struct sync_event_holder *h)
 	return h->life[0] < 0 || h->life[1] < 0 || h->spare < 0 ? -EMFILE : 0;
 }
 
+/* A quarter of our descriptors is for others, and of those that may be on their way: two go with an answer. */
+static void set_bounds(struct sync_event_holder *h)
+{
+	struct rlimit files;
+	unsigned share = SERVED;
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur / 8 < share)
+		share = (unsigned)files.rlim_cur / 8;
+	h->most[OURS] = HEARD;
+	h->most[OTHER_SERVED] = h->most[OTHER_WAITING] = share ? share : 1;
+}
+
 static bool is_mode(mode_t mode)
 {
 	return mode == 0600 || mode == 0660 || mode == 0666;
@@ -102,20 +125,33 @@ static void hang_up(struct pollfd *p)
 static void forget(struct sync_event_holder *h, unsigned i)
 {
 	hang_up(&h->polls[i]);
-	h->heard--;
-	memmove(&h->polls[i], &h->polls[i + 1], (FIRST + h->heard - i) * sizeof(h->polls[0]));
+	h->count[h->client[i]]--;
+	h->clients--;
+	unsigned behind = FIRST + h->clients - i;
+	memmove(&h->polls[i], &h->polls[i + 1], behind * sizeof(h->polls[0]));
+	memmove(&h->client[i], &h->client[i + 1], behind * sizeof(h->client[0]));
 }
 
-static void forget_all(struct sync_event_holder *h)
+/* The oldest of that kind; FIRST + h->clients: there is none. */
+static unsigned first_of(const struct sync_event_holder *h, enum client kind)
 {
-	while (h->heard)
-		forget(h, FIRST + h->heard - 1);
+	unsigned i = FIRST;
+	while (i < FIRST + h->clients && h->client[i] != kind)
+		i++;
+	return i;
+}
+
+static void forget_all(struct sync_event_holder *h, enum client kind)
+{
+	while (h->count[kind])
+		forget(h, first_of(h, kind));
 }
 
 static void free_holder(struct sync_event_holder *h)
 {
 	const int fds[] = {h->fd, h->life[0], h->life[1], h->spare};
-	forget_all(h);
+	for (int kind = 0; kind < CLIENTS; kind++)
+		forget_all(h, kind);
 	hang_up(&h->polls[LISTENER]);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -146,6 +182,7 @@ SYNC_API int sync_event_holder_open(const char *name, const struct sync_event_op
 	if (!h)
 		return -ENOMEM;
 	h->fd = h->life[0] = h->life[1] = h->spare = -1;
+	set_bounds(h);
 	h->mode = opts->mode ? opts->mode : 0600;
 	h->polls[LISTENER] = h->polls[UNTIL] = (struct pollfd){.fd = -1, .events = POLLIN};
 	/* The name comes last: who can see it is answered in full. */
@@ -227,41 +264,90 @@ static void refuse(int sock, int status)
 	(void)send_answer(sock, &answer, NULL); /* nobody there to hear it? then not */
 }
 
-/* At the cost of the oldest, which had its answer long ago. */
-static void keep(struct sync_event_holder *h, int sock)
+static void keep(struct sync_event_holder *h, int sock, enum client kind)
 {
-	if (h->heard == HEARD)
-		forget(h, FIRST);
-	h->polls[FIRST + h->heard++] = (struct pollfd){.fd = sock, .events = POLLIN};
+	/* Others can say nothing that is of interest but that they hang up, which is told in any case. */
+	h->polls[FIRST + h->clients] =
+		(struct pollfd){.fd = sock, .events = kind == OURS ? POLLIN : 0};
+	h->client[FIRST + h->clients++] = kind;
+	h->count[kind]++;
+}
+
+/* True: SOCK has its answer, with the descriptors; else it was refused. */
+static bool serve(const struct sync_event_holder *h, int sock, bool may_remove)
+{
+	const struct sync_hold_answer answer = {.version = SYNC_HOLD_VERSION,
+						.semaphore = h->semaphore,
+						.may_remove = may_remove,
+						.mode = h->mode};
+	const int fds[2] = {h->fd, h->life[0]};
+	bool done = send_answer(sock, &answer, fds);
+	if (!done)
+		refuse(sock, -errno); /* ETOOMANYREFS */
+	return done;
+}
+
+/* At the cost of the oldest, which had its answer long ago. False: SOCK is not kept. */
+static bool answer_ours(struct sync_event_holder *h, int sock)
+{
+	if (!serve(h, sock, true))
+		return false;
+	if (h->count[OURS] == h->most[OURS])
+		forget(h, first_of(h, OURS));
+	keep(h, sock, OURS);
+	return true;
+}
+
+static bool answer_other(struct sync_event_holder *h, int sock)
+{
+	if (h->count[OTHER_SERVED] < h->most[OTHER_SERVED]) {
+		if (!serve(h, sock, false))
+			return false;
+		keep(h, sock, OTHER_SERVED);
+		return true;
+	}
+	if (h->count[OTHER_WAITING] == h->most[OTHER_WAITING]) {
+		refuse(sock, -EUSERS);
+		return false;
+	}
+	keep(h, sock, OTHER_WAITING);
+	return true;
+}
+
+/* Those who waited for others to hang up. */
+static void answer_waiting(struct sync_event_holder *h)
+{
+	while (h->count[OTHER_WAITING] && h->count[OTHER_SERVED] < h->most[OTHER_SERVED]) {
+		unsigned i = first_of(h, OTHER_WAITING);
+		if (!serve(h, h->polls[i].fd, false)) {
+			forget(h, i);
+			continue;
+		}
+		h->client[i] = OTHER_SERVED;
+		h->count[OTHER_WAITING]--;
+		h->count[OTHER_SERVED]++;
+	}
 }
 
 /* SOCK is kept, or closed. */
 static void answer_to(struct sync_event_holder *h, int sock)
 {
-	struct sync_hold_answer answer = {
-		.version = SYNC_HOLD_VERSION, .semaphore = h->semaphore, .mode = h->mode};
-	const int fds[2] = {h->fd, h->life[0]};
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !may_open(h, sock, &peer)) {
+	bool is_kept = false;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !may_open(h, sock, &peer))
 		refuse(sock, -EACCES);
-	} else {
-		answer.may_remove = is_owner(&peer);
-		if (!send_answer(sock, &answer, fds)) {
-			refuse(sock, -errno); /* ETOOMANYREFS */
-		} else if (answer.may_remove) {
-			keep(h, sock);
-			return;
-		}
-	}
-	close(sock);
+	else
+		is_kept = is_owner(&peer) ? answer_ours(h, sock) : answer_other(h, sock);
+	if (!is_kept)
+		close(sock);
 }
 
 /* No descriptors are left in this process, or in the system. False: nothing can be done now. */
 static bool accept_without_room(struct sync_event_holder *h)
 {
 	int listener = h->polls[LISTENER].fd;
-	forget_all(h);
+	forget_all(h, OURS);
 	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (sock >= 0) {
 		answer_to(h, sock);
@@ -291,15 +377,20 @@ static bool admit(struct sync_event_holder *h)
 
 /* ---- serve ---- */
 
-/* Does somebody ask for the removal? Whatever else they send, and that they hang up, is their end. */
+/* Does it ask for the removal? */
+static bool asks(int sock)
+{
+	char order[2];
+	return recv(sock, order, 2, MSG_DONTWAIT) == 1 && order[0] == SYNC_HOLD_REMOVE;
+}
+
+/* Does somebody of ours ask for the removal? Whatever else they send, and that they hang up, is their end. */
 static bool is_to_go(struct sync_event_holder *h)
 {
-	for (unsigned i = FIRST + h->heard; i-- > FIRST;) {
-		char order[2];
+	for (unsigned i = FIRST + h->clients; i-- > FIRST;) {
 		if (!h->polls[i].revents)
 			continue;
-		if (recv(h->polls[i].fd, order, 2, MSG_DONTWAIT) == 1 &&
-		    order[0] == SYNC_HOLD_REMOVE)
+		if (h->client[i] == OURS && asks(h->polls[i].fd))
 			return true;
 		forget(h, i);
 	}
@@ -335,13 +426,14 @@ static int turn(struct sync_event_holder *h, bool *admits, const struct timespec
 	struct pollfd *p = h->polls;
 	p[LISTENER].events = *admits ? POLLIN : 0;
 	/* Not all the places: poll(2) refuses more than RLIMIT_NOFILE, even if they are empty. */
-	int n = sync_poll(p, FIRST + h->heard, *admits ? deadline : earlier(deadline, &moment));
+	int n = sync_poll(p, FIRST + h->clients, *admits ? deadline : earlier(deadline, &moment));
 	if (n < 0)
 		return n;
 	if (is_to_go(h)) {
 		say_goodbye(h);
 		return 0;
 	}
+	answer_waiting(h);
 	if (p[UNTIL].fd >= 0 && p[UNTIL].revents)
 		return -ESRCH;
 	*admits = !p[LISTENER].revents || admit(h);

@@ -12,6 +12,9 @@
  * 5. A client closes the connection then. One that is the holder's own user, or root, may instead (or
  *    before) send SYNC_HOLD_REMOVE, and the holder goes.
  *
+ * 6. Of others, who may use it by its mode, so many at a time are served, and so many wait for that; the rest
+ *    is refused. So they cannot shut out the holder's own user, even if they never read their answers.
+ *
  * So a holder's descriptors and memory do not grow with its clients.
  */
 #ifndef LIBSYNC_EVENTHOLD_H

@@ -744,7 +744,7 @@ int sync_event_make(const struct sync_event_opts *opts, struct sync_event **out)
  * Open the event NAME. A holder has to answer, for which it needs a moment: give it a second or so, even
  * if nothing else is to be waited for. Other names do not wait.
  * -EINVAL not a legal name; -ENAMETOOLONG; -ENOENT no holder; -EACCES the holder refuses us, or is another
- * user's (a squatter); -ETIMEDOUT it does not answer; -EINTR; -EUSERS it has no descriptors left; -EPROTO what
+ * user's (a squatter); -ETIMEDOUT it does not answer; -EINTR; -EUSERS it has no descriptors left, or too many ask; -EPROTO what
  * answers is no holder of ours. fd:, pid: -EBADF not open; -EMEDIUMTYPE not an eventfd; -EOPNOTSUPP no /proc. pid: -ESRCH
  * no such process; -EPERM we may not ptrace(2) it: another user's, or no child of ours while
  * kernel.yama.ptrace_scope is 1; -ENOSYS Linux before 5.6. Or -EMFILE, -ENFILE, -ENOMEM.

@@ -257,6 +257,50 @@ release go
 check "kill -9 of the loop: COMMAND goes on" wait_for exists killed
 evfd rm $E
 
+# --- at a terminal ---
+
+cat >witness <<'PERL'
+# Writes down each INT, until there is a file "enough".
+$SIG{INT} = sub { open my $f, '>>', 'seen'; print $f "INT\n" };
+open my $f, '>', 'witness.new';
+print $f getppid, "\n";
+close $f;
+rename 'witness.new', 'loop.pid';
+select undef, undef, undef, 0.01 until -e 'enough';
+PERL
+if command -v script >/dev/null; then
+	mkfifo keys
+	for who in terminal another; do
+		rm -f seen loop.pid enough
+		mk $E
+		evfd add $E
+		# Background jobs ignore INT, and so would all that is run from here.
+		timeout -s KILL 60 perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' \
+			script -qefc "exec evfd loop $E -- perl witness" screen <keys >/dev/null 2>&1 &
+		terminal=$!
+		exec 7>keys
+		wait_for exists loop.pid
+		wait_for runs "$(cat loop.pid)"
+		if [ $who = terminal ]; then
+			printf '\003' >&7
+		else
+			kill -INT "$(cat loop.pid)"
+		fi
+		wait_for test -s seen
+		# When the loop has had it, too.
+		saw_int() { ! grep -Eq '^(Sig|Shd)Pnd:.*[2367abef]$' "/proc/$1/status"; }
+		wait_for saw_int "$(cat loop.pid)"
+		: >enough
+		wait $terminal
+		status_is 130 "INT from $who: COMMAND has it, then the loop dies of it" sh -c "exit $?"
+		check "and it has it once" test "$(cat seen)" = INT
+		exec 7>&-
+		evfd rm $E
+	done
+else
+	skip "INT from a terminal" "no script(1) here"
+fi
+
 # --- what a careful reading has found ---
 
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${SANITIZE-}" ]; then

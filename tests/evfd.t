@@ -115,7 +115,18 @@ says "evfd run: descriptors 3 to 9 are all open*" "so it says"
 status_is 0 "-f helps" few evfd run -f 10 true 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0
 evfd add $E
 status_is 74 "74: what it took cannot be written" sh -c "evfd wait $E >/dev/full"
-for action in get ls reset; do
+says "evfd wait: cannot write to standard output: No space left on device: 1 was put back into '$E'" "so it says"
+check "and it is there again" test "$(evfd wait -n $E)" = 1
+evfd add $E 5
+mkfifo unread
+exec 8<>unread 9>unread 8<&-
+status_is 74 "74: or its reader has gone" sh -c "evfd wait $E >&9"
+exec 9>&-
+check "it is there again" test "$(evfd wait -n $E)" = 5
+evfd add $E 6
+status_is 74 "74: reset" sh -c "evfd reset $E >/dev/full"
+check "has reset nothing" test "$(evfd reset $E)" = 6
+for action in get ls; do
 	status_is 74 "74: $action" sh -c "evfd $action $(test $action = ls || echo $E) >/dev/full"
 done
 status_is 74 "74: create" sh -c "evfd create $E.2 >/dev/full"
@@ -174,6 +185,16 @@ check "nor does latch" test "$(under 'evfd add - 7; evfd latch 7; evfd latch - 6
 check "latch: one less is not enough" test "$(under 'evfd add - 6; evfd latch -qn 7; echo $?')" = 75
 check "reset takes all of a semaphore" test "$(evfd run -S -i 3 sh -c 'evfd reset; evfd get' | tr '\n' ,)" = 3,0,
 check "reset of nothing does not wait" test "$(under 'evfd reset')" = 0
+check "of a counter, reset takes the most at once" test "$(evfd run -i $MOST sh -c 'evfd reset; evfd get' | tr '\n' ,)" = $MOST,0,
+# Of a semaphore the kernel gives but 1 at a time.
+for value in $MOST 10000001; do
+	status_is 71 "71: reset of a semaphore that would take long ($value)" evfd run -S -i $value evfd reset
+	says "evfd reset: cannot reset 'fd:3': a semaphore gives 1 at a time, and it has $value*" "so it says, at once"
+done
+evfd create -S -i $MOST $E.2 >/dev/null
+status_is 71 "71: of one with a name, too" evfd reset $E.2
+check "it takes nothing then" test "$(evfd get $E.2)" = $MOST
+evfd rm $E.2
 for how in counter semaphore; do
 	cat >raw.$how <<'SH'
 # The kernel's own reads and writes see what ours do.

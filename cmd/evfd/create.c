@@ -18,6 +18,7 @@
 #include "libsync.h"
 
 #include "child.h"
+#include "eventargs.h"
 #include "evfd.h"
 #include "exitcode.h"
 #include "parse.h"
@@ -150,6 +151,26 @@ static void start(struct sync_event_holder *holder, int pidfd, const struct time
 		die(EXIT_SYSTEM, "cannot start a holder: it ended at once: is there a /dev/null?");
 }
 
+/* True: it is made. False: it was there, and who has the name is a holder that answers. Or die. */
+static bool make(const struct opts *o, struct sync_event_holder **holder)
+{
+	for (;;) {
+		struct sync_event *e;
+		int r = sync_event_holder_open(o->name, &o->event, holder);
+		if (!r)
+			return true;
+		if (r != -EEXIST || o->exclusive)
+			fail(o->name, r);
+		r = event_reach(o->name, &e);
+		if (!r) {
+			sync_event_close(e);
+			return false;
+		}
+		if (r != -ENOENT) /* else it has just gone */
+			event_die(o->name, r);
+	}
+}
+
 static int run(int argc, char **argv)
 {
 	static struct opts o;
@@ -164,20 +185,17 @@ static int run(int argc, char **argv)
 		die(pidfd == -ESRCH ? EXIT_NO_OBJECT : EXIT_SYSTEM, "cannot watch process %llu: %s",
 		    (unsigned long long)o.pid, strerror(-pidfd));
 	sync_deadline_in(o.ttl, &until);
-	int r = sync_event_holder_open(o.name, &o.event, &holder);
-	if (r && (r != -EEXIST || o.exclusive))
-		fail(o.name, r);
-	if (!r) {
-		/* Written first, so that nobody holds an event whose name nobody got. */
-		if (puts(o.name) < 0 || fflush(stdout)) {
-			sync_event_holder_close(holder);
-			die(EXIT_IO, "cannot write to standard output: %s", strerror(errno));
-		}
-		start(holder, pidfd, o.ttl == DURATION_FOREVER ? NULL : &until);
-		return EXIT_DONE; /* the holder is the child's now */
+	if (!make(&o, &holder)) {
+		puts(o.name);
+		return EXIT_DONE;
 	}
-	puts(o.name);
-	return EXIT_DONE;
+	/* Written first, so that nobody holds an event whose name nobody got. */
+	if (puts(o.name) < 0 || fflush(stdout)) {
+		sync_event_holder_close(holder);
+		die(EXIT_IO, "cannot write to standard output: %s", strerror(errno));
+	}
+	start(holder, pidfd, o.ttl == DURATION_FOREVER ? NULL : &until);
+	return EXIT_DONE; /* the holder is the child's now */
 }
 
 const struct applet evfd_create = {

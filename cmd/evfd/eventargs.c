@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libsync.h"
 
+#include "child.h"
 #include "eventargs.h"
 #include "exitcode.h"
 #include "parse.h"
@@ -93,7 +95,7 @@ static const char *reason(int err)
 	case ESRCH:
 		return "no such process";
 	case EUSERS:
-		return "its holder has no descriptors left";
+		return "its holder has no descriptors left, or too many ask it at once";
 	case EPROTO:
 		return "what answers there is no holder of ours";
 	case ETIMEDOUT:
@@ -143,27 +145,39 @@ static const char *name_of(const struct event_args *a)
 	return inherited;
 }
 
-struct sync_event *event_open(const struct event_args *a)
+int event_reach(const char *name, struct sync_event **out)
 {
-	const char *name = name_of(a);
-	struct sync_event *e;
 	struct timespec until;
 	int r;
 	sync_deadline_in(PATIENCE_NSEC, &until);
 	do
-		r = sync_event_open(name, &until, &e);
+		r = sync_event_open(name, &until, out);
 	while (r == -EINTR);
-	if (!r)
-		return e;
-	if (r == -ENOENT)
+	return r;
+}
+
+void event_die(const char *name, int err)
+{
+	if (err == -ENOENT)
 		die(EXIT_NO_OBJECT, "no event %s: evfd create makes it", quote(name));
-	if (r == -EBADF && !strncmp(name, "fd:", 3))
+	if (err == -EBADF && !strncmp(name, "fd:", 3))
 		die(EXIT_NO_OBJECT,
 		    "descriptor %s is not open: a program in between closes descriptors, as sudo "
 		    "and "
 		    "Python's subprocess do: use an event with a name, by evfd create",
 		    name + 3);
-	die(status(r), "cannot open %s: %s", quote(name), reason(r) ? reason(r) : strerror(-r));
+	die(status(err), "cannot open %s: %s", quote(name),
+	    reason(err) ? reason(err) : strerror(-err));
+}
+
+struct sync_event *event_open(const struct event_args *a)
+{
+	const char *name = name_of(a);
+	struct sync_event *e;
+	int r = event_reach(name, &e);
+	if (r)
+		event_die(name, r);
+	return e;
 }
 
 int event_fail(const char *what, const struct sync_event *e, const struct event_args *a, int err)
@@ -184,4 +198,34 @@ int event_fail(const char *what, const struct sync_event *e, const struct event_
 		warn("cannot %s %s: %s", what, name, strerror(-err));
 		return exit_status_of(err);
 	}
+}
+
+/* Not by stdio: what it could not write it would try again. */
+static int write_number(uint64_t value)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "%llu\n", (unsigned long long)value);
+	ssize_t n;
+	child_guard_messages(true); /* a reader who has gone is an error */
+	do
+		n = write(STDOUT_FILENO, line, (size_t)len);
+	while (n < 0 && errno == EINTR);
+	return n == len ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+int event_print(struct sync_event *e, uint64_t value)
+{
+	int err = write_number(value);
+	if (!err)
+		return EXIT_DONE;
+	int r = value ? sync_event_signal(e, value, SYNC_NOW) : 0;
+	const char *name = quote(sync_event_name(e));
+	if (!r)
+		warn("cannot write to standard output: %s: %llu was put back into %s",
+		     strerror(-err), (unsigned long long)value, name);
+	else
+		warn("cannot write to standard output: %s: LOST is %llu, as %s %s", strerror(-err),
+		     (unsigned long long)value, name,
+		     r == -ETIMEDOUT ? "has no room for it any more" : "is gone");
+	return EXIT_IO;
 }

@@ -149,7 +149,7 @@ static int run_command(const struct opts *o, uint64_t sum, int *status)
 		return 0;
 	while (!child_has_ended(pid, status)) {
 		if (stop_wanted() && !told)
-			child_pass_on(pid, stop_signal());
+			child_pass_on(pid, stop_signal(), stop_signal_code());
 		told = told || stop_wanted();
 		if (!stop_child_ended()) /* then a signal will tell of its end, or ours */
 			ppoll(NULL, 0, NULL, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* evfd reset: set the counter to 0. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "libsync.h"
@@ -18,6 +17,21 @@ static const struct argp argp = {
 	.children = children,
 };
 
+/* The kernel gives 1 at a time of a semaphore, some millions a second, and has no other way to lower it. */
+#define MOST_AT_ONCE 10000000
+
+static void check_size(struct sync_event *e)
+{
+	struct sync_event_state s;
+	if (sync_event_state(e, &s) || s.semaphore <= 0 || s.value <= MOST_AT_ONCE)
+		return;
+	die(EXIT_SYSTEM,
+	    "cannot reset %s: a semaphore gives 1 at a time, and it has %llu, which would take %s: "
+	    "make a new one",
+	    quote(sync_event_name(e)), (unsigned long long)s.value,
+	    s.value / MOST_AT_ONCE > 86400 ? "for ever" : "long");
+}
+
 static int run(int argc, char **argv)
 {
 	static struct event_args a = {.takes = TAKES_NOTHING};
@@ -30,12 +44,12 @@ static int run(int argc, char **argv)
 	uint64_t sum = 0;
 	uint64_t value;
 	(void)until;
+	check_size(e);
 	while ((r = sync_event_wait(e, SYNC_NOW, &value)) == 0 || r == -EINTR)
 		sum += r ? 0 : value;
 	if (r != -ETIMEDOUT)
 		return event_fail("reset", e, &a, r);
-	printf("%llu\n", (unsigned long long)sum);
-	return EXIT_DONE;
+	return event_print(e, sum);
 }
 
 const struct applet evfd_reset = {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* evfd wait: wait for an event, and take what was added. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "libsync.h"
@@ -34,8 +33,7 @@ static int run(int argc, char **argv)
 	while (r == -EINTR);
 	if (r)
 		return event_fail("wait for", e, &a, r);
-	printf("%llu\n", (unsigned long long)value);
-	return EXIT_DONE;
+	return event_print(e, value);
 }
 
 const struct applet evfd_wait = {
