@@ -33,10 +33,12 @@ endif
 compile = $(CC) -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) -fvisibility=hidden -MMD -MP
 
 applets := $(shell sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
-# In the order of linking: the folders first, so that what every start needs lies together behind them.
-cmd_src := $(wildcard cmd/*/*.c cmd/*.c)
+# In the order of linking: what every start needs lies together in front.
+cmd_src := $(wildcard cmd/*.c)
+folder_src := $(wildcard cmd/*/*.c)
 lib_src := $(wildcard libsync/*.c)
 cmd_obj := $(cmd_src:%.c=$(B)/obj/%.o)
+folder_obj := $(folder_src:%.c=$(B)/obj/%.o)
 lib_obj := $(lib_src:%.c=$(B)/obj/%.o)
 pic_obj := $(lib_src:%.c=$(B)/pic/%.o)
 man_src := $(wildcard man/*.scd)
@@ -81,7 +83,7 @@ $(B)/pic/%.o: %.c
 	$(call say,CC)$(compile) -fPIC -c $< -o $@
 
 # The library goes in statically: a private .so costs a tenth of a millisecond at every start.
-$(B)/bin/syncbox: $(cmd_obj) $(lib_obj)
+$(B)/bin/syncbox: $(cmd_obj) $(lib_obj) $(folder_obj)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(ARGP_FOUND) -lpthread -o $@
 

@@ -127,7 +127,8 @@ int sync_fd_raise(int fd)
 static int identify(struct sync_lock *l)
 {
 	struct stat st;
-	if (fstat(l->fd, &st))
+	/* As fstat(), but the libc function that look() has called already: see main.c's same(). */
+	if (fstatat(l->fd, "", &st, AT_EMPTY_PATH))
 		return -errno;
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;

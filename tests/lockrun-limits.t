@@ -139,6 +139,9 @@ if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null 
 	status_is 71 "71: fork refused" strace -o trace -e trace=vfork,clone,clone3 -e inject=vfork,clone,clone3:error=EAGAIN lockrun L sh -c ': >ran2'
 	says "*it was not run" "we say that the command was not run"
 	check "and it was not" test ! -e ran2
+	strace -o trace lockrun -F L true
+	check "a start asks for no memory" \
+		sh -c 'sed -n "/^fcntl(2, /,/^execve/p" trace | { ! grep -E "^(brk|mmap|getrandom)"; }'
 	# Killed at each of its system calls, it leaves no lock and no half-made file behind.
 	strace -qq -o trace lockrun -m 640 K true
 	sed -n 's/^\([a-z][a-z0-9_]*\)(.*/\1/p' trace | awk '$1 != "execve" || n["execve"] { print $1, n[$1] + 1 } { n[$1]++ }' >points

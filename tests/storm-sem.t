@@ -31,14 +31,19 @@ figure_of() { # NAME
 	esac
 }
 
+# A fault strikes by chance; with other seeds it is tried again, until it has.
 sees() { # FIGURE FAULT CLAIM OPTION... SCENARIO
 	figure=$1 STORM_FAULT=$2 claim=$3
 	export STORM_FAULT
 	shift 3
-	status_is 1 "$claim" storm -t 0.15 "$@" "$scratch/bin/sem-wrong.bin"
-	unset STORM_FAULT
+	for seed in 1 2 3 4 5 6 7 8; do
+		out=$(storm -s $seed -t 0.15 "$@" "$scratch/bin/sem-wrong.bin") && continue
+		figure_of "$figure" && break
+	done
+	err='' # for report
 	figure_of "$figure"
-	report $? "... and says so: $figure"
+	report $? "$claim: $figure"
+	unset STORM_FAULT
 }
 
 check "the storm's programs compile" "$TOP/tests/storm/build" bin sem

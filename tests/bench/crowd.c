@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A crowd at one lock: crowd LOCKRUN STAMP N... For each N: hold the lock, start N waiters one after
- * the other (each seen in the kernel's queue before the next), let go, and see in which order they
- * are served, at how many context switches each, and how long one hand-off takes.
+ * A crowd at one lock: crowd N COMMAND... Hold the file crowd.lock, start N waiters one after the other
+ * (each seen in the kernel's queue before the next), let go, and see in which order they are
+ * served, at how many context switches each, and how long one hand-off takes. COMMAND gets one more
+ * word, the number of the waiter, and appends it to the file "order" while it holds the lock.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -48,16 +49,21 @@ static double now(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static void start(char *lockrun, char *stamp, int i)
+static void start(char **words, int i)
 {
 	char index[16];
+	char *argv[16];
+	int n = 0;
 	pid_t pid;
 	snprintf(index, sizeof(index), "%d", i);
-	char fflag[] = "-F";
-	char lock[] = "crowd.lock";
-	char *argv[] = {lockrun, fflag, lock, stamp, index, NULL};
-	if (posix_spawn(&pid, lockrun, NULL, NULL, argv, environ)) {
-		fprintf(stderr, "crowd: cannot start %s\n", lockrun);
+	while (n < 14 && words[n]) {
+		argv[n] = words[n];
+		n++;
+	}
+	argv[n] = index;
+	argv[n + 1] = NULL;
+	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, environ)) {
+		fprintf(stderr, "crowd: cannot start %s\n", argv[0]);
 		exit(1);
 	}
 }
@@ -79,7 +85,7 @@ static int inversions(int n)
 	return lines == n ? bad : -1;
 }
 
-static void crowd(char *lockrun, char *stamp, int n)
+static void crowd(int n, char **words)
 {
 	struct stat st;
 	long switches = 0;
@@ -88,7 +94,7 @@ static void crowd(char *lockrun, char *stamp, int n)
 	if (fd < 0 || flock(fd, LOCK_EX) || fstat(fd, &st))
 		exit(1);
 	for (int i = 0; i < n; i++) {
-		start(lockrun, stamp, i);
+		start(words, i);
 		while (waiters(st.st_ino) <= i)
 			sched_yield();
 	}
@@ -109,7 +115,7 @@ static void crowd(char *lockrun, char *stamp, int n)
 
 int main(int argc, char **argv)
 {
-	for (int i = 3; i < argc; i++)
-		crowd(argv[1], argv[2], atoi(argv[i]));
+	if (argc > 2)
+		crowd(atoi(argv[1]), argv + 2);
 	return 0;
 }

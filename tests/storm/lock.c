@@ -7,7 +7,7 @@
  *	-s SEED		decides who does what and who is hit when (1)
  *	-j ACTORS	so many at once (8)
  *	-l SCHEME	"ofd:" and the like, before the lock's name
- *	-t SECONDS	how long nobody may have to wait (10)
+ *	-t SECONDS	how long nobody may have to wait (60)
  *	-1		end at the first violation
  *
  * 1. Keep ACTORS processes going, each of which takes the lock in its own way for a job.
@@ -46,7 +46,7 @@ extern char **environ;
 static struct setting setting = {.seed = 1, .scheme = ""};
 static unsigned long wanted_kills = 1000;
 static unsigned slots = 8;
-static uint64_t patience = 10 * NS_PER_SEC;
+static uint64_t patience = 60 * NS_PER_SEC;
 static bool stop_at_first;
 
 static struct actor actors[MAX_ACTORS];

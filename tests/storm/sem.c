@@ -8,7 +8,7 @@
  *	-n PERMITS	(4)
  *	-j JOBS		(500)
  *	-r ROUNDS	(200)
- *	-t SECONDS	how long it may take until somebody gets on (10)
+ *	-t SECONDS	how long it may take until somebody gets on (60)
  *
  *	serve		JOBS at once that end by SIGKILL after 20 ms each
  *	chaos		JOBS in crowds, with timeouts, weights; many are struck at random
@@ -46,7 +46,7 @@ struct storm storm = {
 	.permits = 4,
 	.jobs = 500,
 	.rounds = 200,
-	.patience = 10 * 1000000000ull,
+	.patience = 60 * 1000000000ull,
 };
 
 static bool supervised(void)
