@@ -199,6 +199,12 @@ void child_guard_messages(bool begin)
 	sigaction(SIGPIPE, begin ? &ignore : &before, begin ? &before : NULL);
 }
 
+void child_ignore_unread(void)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
 int child_run(const struct child_plan *plan)
 {
 	sigset_t set;

@@ -40,6 +40,9 @@ int child_start_thread(void *(*run)(void *), void *arg);
  */
 void child_guard_messages(bool begin);
 
+/* From here on a reader who has gone is an error of write(2), and not our end. */
+void child_ignore_unread(void);
+
 /* Where COMMAND's standard streams lead, -1: as ours; and its environment. */
 struct child_io {
 	int in, out, err;

@@ -49,17 +49,28 @@ static const char *find(const char *text, const char *key)
 	return s ? s + strlen(key) : NULL;
 }
 
+/* N is not negative. No snprintf(3), which would cost every start page faults. */
+static void put_number(char *to, int n)
+{
+	int digits = 1;
+	for (int rest = n; rest >= 10; rest /= 10)
+		digits++;
+	to[digits] = '\0';
+	for (; digits; n /= 10)
+		to[--digits] = (char)('0' + n % 10);
+}
+
 int sync_counter_check(int fd)
 {
 	static const char eventfd[] = "anon_inode:[eventfd]";
 	char path[64];
 	char target[sizeof(eventfd)];
-	if (fcntl(fd, F_GETFD) < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	put_number(stpcpy(path, "/proc/thread-self/fd/"), fd);
 	ssize_t n = readlink(path, target, sizeof(target));
+	if (n < 0 && errno == ENOENT)
+		return fcntl(fd, F_GETFD) < 0 ? -errno : -EOPNOTSUPP;
 	if (n < 0)
-		return errno == ENOENT ? -EOPNOTSUPP : -errno;
+		return -errno;
 	return (size_t)n == sizeof(eventfd) - 1 && !memcmp(target, eventfd, (size_t)n)
 		       ? 0
 		       : -EMEDIUMTYPE;

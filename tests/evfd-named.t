@@ -88,7 +88,8 @@ status_is 69 "--while: it ends with that process" sh -c "exit $?"
 check "the name is free" no_such $E
 wait $other
 for signal in TERM INT HUP; do
-	mk $E
+	# What its maker ignores, as nohup(1) has it, the holder does.
+	perl -e '$SIG{$_} = "DEFAULT" for qw(TERM INT HUP); exec @ARGV' evfd create $E >/dev/null
 	evfd gate $E 2>err &
 	gate=$!
 	wait_for dozes $gate

@@ -19,7 +19,7 @@ static const struct argp argp = {
 
 static int run(int argc, char **argv)
 {
-	static struct event_args a = {.takes = TAKES_A_NUMBER_AT_LEAST};
+	struct event_args a = {.takes = TAKES_A_NUMBER_AT_LEAST};
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

@@ -34,7 +34,7 @@ static void check_size(struct sync_event *e)
 
 static int run(int argc, char **argv)
 {
-	static struct event_args a = {.takes = TAKES_NOTHING};
+	struct event_args a = {.takes = TAKES_NOTHING};
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
