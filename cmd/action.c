@@ -69,7 +69,7 @@ int run_action(const struct applet *a, int argc, char **argv)
 		    a->name);
 	argc -= (int)(c.words - argv);
 	/* As by snprintf(3), which would cost a start page faults; these names are our own, and short. */
-	strcpy(stpcpy(stpcpy(name, a->name), " "), action->name);
+	stpcpy(stpcpy(stpcpy(name, a->name), " "), action->name);
 	c.words[0] = name; /* what getopt puts before its messages */
 	say_as(name);
 	return action->run(argc, c.words);

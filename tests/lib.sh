@@ -26,7 +26,7 @@ prlimit --pid $$ --msgqueue=unlimited 2>/dev/null
 # All that a test starts carries this, so that what it leaves running is found.
 SYNCBOX_TEST=$$
 # No job of this shell: tests say `wait`.
-watchdog=$(env -u SYNCBOX_TEST "$TOP/tests/watchdog" $$ >/dev/null 2>&1 & echo $!)
+watchdog=$(env -u SYNCBOX_TEST "$TOP/tests/watchdog" $$ "$scratch" >/dev/null 2>&1 & echo $!)
 export SYNCBOX_TEST
 
 nothing_runs() {

@@ -274,14 +274,30 @@ check "--backoff: each delay is twice as long, at least" \
 mqpipe dead -q --drop $Q
 : >log
 mqpipe send $Q bad 2 3
-mqpipe work -q --tries 2 --backoff=50ms -e $Q -- sh -c 'x=$(cat); echo $x >>log; test $x != bad'
-check "others are run meanwhile" test "$(tr '\n' , <log)" = bad,2,3,bad,
-mqpipe dead -q --drop $Q
+mqpipe work -q --backoff=50 $Q -- sh -c 'x=$(cat); echo $x >>log; test $x != bad' &
+worker=$!
+wait_for lines_are log 3
+check "others are run meanwhile" test "$(tr '\n' , <log)" = bad,2,3,
+kill $worker
+wait $worker 2>/dev/null
+check "and what waits is there again when it is told to stop" test "$(all $Q)" = bad,
 
 # --- too long ---
 
 mqpipe send $Q x
-status_is 0 "--timeout: TERM ends it" mqpipe work -q --tries=1 --timeout=50ms -e $Q -- sh -c 'trap "echo TERM; exit 3" TERM; read -r x <&7'
+cat >in-order <<'PERL'
+# TERM is blocked at our start, however long that takes.
+use POSIX;
+my $term = POSIX::SigSet->new(SIGTERM);
+if (@ARGV) { # run that with it blocked
+	sigprocmask(SIG_BLOCK, $term);
+	exec @ARGV or die;
+}
+$SIG{TERM} = sub { print "TERM\n"; exit 3 };
+sigprocmask(SIG_UNBLOCK, $term);
+sleep 600; # ok: a job
+PERL
+status_is 0 "--timeout: TERM ends it" perl in-order mqpipe work -q --tries=1 --timeout=50ms --kill-after=60 -e $Q -- perl in-order
 check "in good order" test "$out" = TERM
 check "its status is 124" test "$(dead $Q)" = '124 1 x,'
 cat >stubborn <<'SH'

@@ -144,7 +144,9 @@ static const char *name_of(const struct event_args *a, char inherited[NAME_ROOM]
 		    "expected an event: there is no EVFD in the environment, as under "
 		    "evfd run");
 	/* No snprintf(3) on the way of a start: it costs page faults. */
-	strncat(strcpy(inherited, "fd:"), fd, NAME_ROOM - sizeof("fd:"));
+	char *end = stpcpy(inherited, "fd:");
+	memccpy(end, fd, '\0', NAME_ROOM - sizeof("fd:"));
+	inherited[NAME_ROOM - 1] = '\0';
 	return inherited;
 }
 

@@ -54,7 +54,8 @@ static bool is_ours_alone(int fd)
 
 static void put_file(int *fd, off_t size)
 {
-	if (opens_anew && spares < SPARE_MOST && is_ours_alone(*fd) && (!size || !ftruncate(*fd, 0)))
+	if (opens_anew && spares < SPARE_MOST && is_ours_alone(*fd) &&
+	    (!size || !ftruncate(*fd, 0)))
 		spare[spares++] = *fd;
 	else
 		close(*fd);
