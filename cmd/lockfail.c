@@ -28,6 +28,9 @@ static const char *reason(int err)
 		return "no space or no inode left on that file system to make it";
 	case EROFS:
 		return "the file system is read-only";
+	case ENOTUNIQ:
+		return "its file system numbers the file anew each time: use one on another, local "
+		       "file system";
 	case EAGAIN:
 		return "no timer could be had for the timeout: raise ulimit -i (pending signals)";
 	case EBUSY:

@@ -34,6 +34,9 @@ static const char *reason(int err)
 		return "the system has too many open files: raise fs.file-max";
 	case ENOMEM:
 		return "no memory, or too many threads: see ulimit -u";
+	case ENOTUNIQ:
+		return "its file system numbers the file anew each time: use one on another, local "
+		       "file system";
 	case EAGAIN:
 		return "no timer could be had for the timeout: raise ulimit -i (pending signals)";
 	case EBUSY:

@@ -94,7 +94,7 @@ int sync_blocked_start(struct sync_blocked *b)
 	return r;
 }
 
-void sync_blocked_stop(struct sync_blocked *b)
+void sync_blocked_call_back(struct sync_blocked *b)
 {
 	static const struct itimerspec now = {
 		.it_value.tv_nsec = 1,
@@ -106,5 +106,10 @@ void sync_blocked_stop(struct sync_blocked *b)
 	if (b->state == SYNC_BLOCKED_READY)
 		timer_settime(b->alarm.timer, TIMER_ABSTIME, &now, NULL);
 	pthread_mutex_unlock(&b->lock);
+}
+
+void sync_blocked_stop(struct sync_blocked *b)
+{
+	sync_blocked_call_back(b);
 	destroy(b);
 }

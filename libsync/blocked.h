@@ -24,7 +24,9 @@ struct sync_blocked {
 
 /* 0 or -errno: then there is no thread. CALL, AFTER and ARG are set; B stays where it is. */
 MUST_CHECK int sync_blocked_start(struct sync_blocked *b);
-/* Call it back, if it still blocks, and join it. */
+/* Call it back, if it still blocks. Of many, call all back before the first is joined. */
+void sync_blocked_call_back(struct sync_blocked *b);
+/* Call it back, and join it. */
 void sync_blocked_stop(struct sync_blocked *b);
 
 #endif

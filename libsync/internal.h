@@ -202,6 +202,8 @@ bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);
 
 /* Move a close-on-exec descriptor to 10 or above, clear of those that shells use. -errno is passed on. */
 MUST_CHECK int sync_fd_raise(int fd);
+/* 0; -ENOTUNIQ: its file system tells of another file each time it is asked; who compares never comes to an end. */
+MUST_CHECK int sync_fd_is_steady(int fd);
 
 /* Open (and make) the file of a path, or look at a borrowed descriptor; sets fd, dev, ino, type. */
 MUST_CHECK int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline);

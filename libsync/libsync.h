@@ -127,7 +127,8 @@ void sync_lock_close(struct sync_lock *lock);
  * for instead, so that two holders under one name cannot be. A borrowed descriptor
  * whose file was removed gives -EIDRM, and nothing is held.
  * 0, -ETIMEDOUT, -EINTR, -EIDRM, -EDEADLK; -EINVAL neither SYNC_SHARED nor SYNC_EXCLUSIVE;
- * -EAGAIN no timer for the deadline (RLIMIT_SIGPENDING); -EBUSY no signal for it; -EOPNOTSUPP
+ * -EAGAIN no timer for the deadline (RLIMIT_SIGPENDING); -EBUSY no signal for it; -ENOTUNIQ the file system
+ * gives the file another inode number whenever it is asked, so nobody can tell which file is locked; -EOPNOTSUPP
  * record locks of two kinds on the same bytes, which would exclude each other; -EISDIR, -EACCES, -EROFS, -ETXTBSY an
  * exclusive lock needs a file open for writing and it could not be (-EBADF: a
  * borrowed descriptor is not); or what the kernel says. sync-backends(7), WAITING.
@@ -312,7 +313,7 @@ enum {
  * 0, -ETIMEDOUT, -EINTR, -EIDRM it was removed; -EINVAL COUNT is 0; -E2BIG more than the pool
  * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited;
  * -EUSERS no room for one more owner (posix: 1024); -ERANGE more than 32767 owned by one process (sysv); -EACCES it
- * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY as a lock.
+ * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY, -ENOTUNIQ as a lock.
  * sync-backends(7), SEMAPHORES.
  */
 int sync_sem_wait(struct sync_sem *sem, unsigned count, unsigned flags,

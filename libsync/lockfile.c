@@ -123,6 +123,15 @@ int sync_fd_raise(int fd)
 	return r;
 }
 
+int sync_fd_is_steady(int fd)
+{
+	struct stat a;
+	struct stat b;
+	if (fstat(fd, &a) || fstat(fd, &b))
+		return -errno;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? 0 : -ENOTUNIQ;
+}
+
 /* Remember which file it is; what we looked at and what we opened may differ. */
 static int identify(struct sync_lock *l)
 {
@@ -159,7 +168,9 @@ int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline)
 int sync_lockfile_reopen(struct sync_lock *l, const struct timespec *deadline)
 {
 	int old = l->fd;
-	int r = sync_lockfile_open(l, deadline);
+	int r = sync_fd_is_steady(old);
+	if (!r)
+		r = sync_lockfile_open(l, deadline);
 	if (r)
 		l->fd = old;
 	else

@@ -459,13 +459,27 @@ int sync_poolfile_lock(int fd, unsigned first, unsigned last, enum sync_mode mod
 	return sync_record_set(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &range, mode);
 }
 
-bool sync_poolfile_is_held(int fd, unsigned first, unsigned last)
+/* The lock of another description on one of the bytes; l_type is F_UNLCK if there is none. */
+static int find_lock(int fd, unsigned first, unsigned last, struct flock *record)
 {
-	struct flock record = {
+	*record = (struct flock){
 		.l_type = F_WRLCK,
 		.l_whence = SEEK_SET,
 		.l_start = first,
 		.l_len = last - first + 1,
 	};
-	return fcntl(fd, F_OFD_GETLK, &record) || record.l_type != F_UNLCK;
+	return fcntl(fd, F_OFD_GETLK, record);
+}
+
+bool sync_poolfile_is_held(int fd, unsigned first, unsigned last)
+{
+	struct flock record;
+	return find_lock(fd, first, last, &record) || record.l_type != F_UNLCK;
+}
+
+bool sync_poolfile_is_held_with(int fd, unsigned byte)
+{
+	struct flock record;
+	return !find_lock(fd, byte, byte, &record) && record.l_type != F_UNLCK &&
+	       record.l_start < byte;
 }

@@ -89,5 +89,7 @@ MUST_CHECK int sync_poolfile_lock(int fd, unsigned first, unsigned last, enum sy
 				  bool wait);
 /* Is a lock on one of the bytes held by another open file description? */
 bool sync_poolfile_is_held(int fd, unsigned first, unsigned last);
+/* Does another description hold it by one lock with the byte before? */
+bool sync_poolfile_is_held_with(int fd, unsigned byte);
 
 #endif

@@ -38,7 +38,7 @@ void sync_poolwatch_begin(struct sync_poolwatch *w, const char *path, int fd)
 {
 	if (w->begun)
 		return;
-	*w = (struct sync_poolwatch){.path = path, .begun = true, .turn = -1};
+	*w = (struct sync_poolwatch){.path = path, .fd = fd, .begun = true, .turn = -1};
 	w->dir = sync_poolfile_wake_dir(path);
 	w->apart = !sync_poolfile_shares_wake(w->dir, fd);
 	watch_turn(w);
@@ -99,6 +99,15 @@ static int make_room_for_probes(struct sync_poolwatch *w)
 }
 
 /*
+ * The kernel makes one lock of all neighbours of one owner. When the owner dies they come back together, so
+ * the first of them tells of all; and who gives a part back, turns. That is not heard by who is apart.
+ */
+static bool is_watched_with(const struct sync_poolwatch *w, unsigned slot)
+{
+	return !w->apart && slot > 0 && sync_poolfile_is_held_with(w->fd, POOL_SLOTS + slot);
+}
+
+/*
  * To read from a FIFO without a writer gives the end of file. Then a shell's own descriptor owns the
  * slot, or its owner just comes or goes.
  */
@@ -106,7 +115,7 @@ int sync_poolwatch_slot(struct sync_poolwatch *w, unsigned slot)
 {
 	char byte;
 	int r = make_room(w, slot + 1);
-	if (r || w->fifos[slot] >= 0)
+	if (r || w->fifos[slot] >= 0 || is_watched_with(w, slot))
 		return r;
 	int fd = w->dir >= 0 ? sync_poolfile_fifo(w->dir, slot, O_RDONLY) : w->dir;
 	if (fd == -EMFILE && !w->probes)

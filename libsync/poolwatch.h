@@ -8,6 +8,7 @@
 
 struct sync_poolwatch {
 	const char *path;
+	int fd; /* to look at locks with */
 	bool begun;
 	int dir;       /* of the FIFOs; negative: none */
 	int turn;      /* the FIFO that tells of a new size; -1 */
@@ -22,7 +23,10 @@ struct sync_poolwatch {
 void sync_poolwatch_begin(struct sync_poolwatch *w, const char *path, int fd);
 /* Whenever the size was read, this is what it was (sync_poolinfo.word). */
 MUST_CHECK int sync_poolwatch_size(struct sync_poolwatch *w, uint32_t word);
-/* Watch this slot, unless it is watched. It may have come back before this: look at it afterwards. */
+/*
+ * Watch this slot, unless it is watched. It may have come back before this: look at it afterwards. Call it for
+ * slots in ascending order: one that is owned together with the one before needs no watch of its own.
+ */
 MUST_CHECK int sync_poolwatch_slot(struct sync_poolwatch *w, unsigned slot);
 /* Sleep until something has happened. 0, -ETIMEDOUT, -EINTR. */
 MUST_CHECK int sync_poolwatch_sleep(struct sync_poolwatch *w, const struct timespec *deadline);

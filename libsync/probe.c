@@ -139,6 +139,8 @@ void sync_probes_end(struct sync_probes *p)
 {
 	if (!p)
 		return;
+	for (struct probe *probe = p->list; probe; probe = probe->next)
+		sync_blocked_call_back(&probe->blocked);
 	while (p->list) {
 		struct probe *probe = p->list;
 		sync_blocked_stop(&probe->blocked);

@@ -179,7 +179,8 @@ static int reopen(struct sem_pool *p)
 {
 	if (p->borrowed || p->count)
 		return -EIDRM;
-	int fd = sync_poolfile_again(p->path);
+	int r = sync_fd_is_steady(p->gate);
+	int fd = r ? r : sync_poolfile_again(p->path);
 	if (fd < 0)
 		return fd == -ENOENT ? -EIDRM : fd;
 	close(p->gate);
@@ -328,12 +329,17 @@ static int look_at_size(struct hunt *h)
 
 /* ---- waiting for any slot ---- */
 
-static int watch_slots(struct hunt *h)
+/* Each may cost a thread, so that the deadline may pass meanwhile. */
+static int watch_slots(struct hunt *h, const struct timespec *deadline)
 {
 	int r = 0;
-	for (unsigned slot = 0; slot < h->size && !r; slot++)
-		if (!is_claimed(h, slot))
-			r = sync_poolwatch_slot(&h->watch, slot);
+	for (unsigned slot = 0; slot < h->size && !r; slot++) {
+		if (is_claimed(h, slot))
+			continue;
+		r = sync_poolwatch_slot(&h->watch, slot);
+		if (!r && sync_deadline_passed(deadline))
+			r = -ETIMEDOUT;
+	}
 	return r;
 }
 
@@ -356,10 +362,11 @@ static int wait_for_slot(struct hunt *h, const struct timespec *deadline)
 	sync_poolwatch_begin(&h->watch, p->path, p->gate);
 	int r = first ? look_at_size(h) : 0;
 	if (!r)
-		r = watch_slots(h);
+		r = watch_slots(h, deadline);
+	if (r)
+		return r; /* also -EAGAIN, no timer for a thread: asleep we would miss a slot */
 	/* What came back before it was watched made no noise: look once more before sleeping. */
-	if (!r)
-		r = collect(h);
+	r = collect(h);
 	if (r != -EAGAIN)
 		return r;
 	r = sync_poolfile_lock(p->gate, POOL_WAITS, POOL_WAITS, SYNC_EXCLUSIVE, false);

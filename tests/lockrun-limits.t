@@ -127,6 +127,31 @@ else
 	skip "-w bounds the open too" "no leases on this file system"
 fi
 
+# --- a file system whose files have another number each time ---
+
+cat >unsteady.c <<'C'
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static long n;
+static int odd(int r, struct stat *st) { st->st_ino += ++n; return r; }
+int fstatat(int d, const char *p, struct stat *st, int f) { return odd(syscall(SYS_newfstatat, d, p, st, f), st); }
+int fstat(int fd, struct stat *st) { return odd(syscall(SYS_newfstatat, fd, "", st, 0x1000), st); }
+int lstat(const char *p, struct stat *st) { return fstatat(-100, p, st, 0x100); }
+int stat(const char *p, struct stat *st) { return fstatat(-100, p, st, 0); }
+C
+if [ -z "${SANITIZE-}${STATIC-}" ] && ${CC:-cc} -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE -shared -fPIC unsteady.c -o unsteady.so 2>/dev/null; then
+	status_is 71 "71: such a file is refused, not tried for ever" \
+		timeout -s KILL 20 env LD_PRELOAD=./unsteady.so lockrun -n L true
+	says "*numbers the file anew*" "and says why"
+	status_is 71 "71: with -w, too" timeout -s KILL 20 env LD_PRELOAD=./unsteady.so lockrun -w 10 L true
+	semwait -i 1 pool:./steady true
+	status_is 71 "71: the file of a pool, too" \
+		timeout -s KILL 20 env LD_PRELOAD=./unsteady.so semwait pool:./steady true
+else
+	skip "71: such a file is refused, not tried for ever" "nothing can be preloaded in this build"
+fi
+
 # --- odd beginnings ---
 
 if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null true 2>/dev/null; then

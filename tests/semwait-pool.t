@@ -319,4 +319,12 @@ if $ns --pid --fork --mount-proc true 2>/dev/null; then
 else
 	skip "containers that share a pool" "no PID namespaces here"
 fi
+# A slot that cannot be watched: who slept all the same might sleep for ever.
+semwait -i 1 pool:./untimed true
+exec 9<>untimed
+semwait --fd 9 pool:./untimed
+status_is 71 "71: no timer for the thread that watches a shell's permit" \
+	timeout -s KILL 20 prlimit --sigpending=0 semwait pool:./untimed true 9>&-
+says "*ulimit -i*" "and says which limit"
+exec 9>&-
 done_testing

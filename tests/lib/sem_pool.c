@@ -662,9 +662,11 @@ static void full(const char *tag, unsigned size, sem_job *limit, const char *tex
 	is(ASK(&holder, take_own, .count = size), 0, text);
 	is(value_of(tag), 0, "then it is empty");
 	is(ASK(&waiter, take_own), -ETIMEDOUT, "and who tries is told so");
-	is(ASK(&waiter, take_own, .ms = 5), -ETIMEDOUT, "or, who waits, in time");
+	is(ASK(&waiter, take_own, .ms = 5), -ETIMEDOUT, "or, who waits, -ETIMEDOUT");
+	claim(answered.late >= 0 && answered.late < REASON, "in time, however many are watched");
 	TELL(&waiter, take_number, .ms = FOREVER);
 	claim(seen_blocked(&waiter), "one can wait for it");
+	is(count_tasks(waiter.pid), 1, "in one poll: an owner of many is watched as one");
 	kid_kill(&holder);
 	int number = heard(&waiter);
 	claim(number >= 0 && number < (int)size, "and is served when the owner is killed");
