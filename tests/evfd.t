@@ -110,9 +110,9 @@ status_is 73 "73: create -x of what is there" evfd create -x $E
 status_is 0 "0: create of what is there" evfd create $E
 check "prints the name all the same" test "$out" = $E
 status_is 73 "73: run -f of what is open" evfd run -f 7 true 7</dev/null
-status_is 73 "73: 3 to 9 are all open" evfd run true 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0
+status_is 73 "73: 3 to 9 are all open" evfd run true 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3
 says "evfd run: descriptors 3 to 9 are all open*" "so it says"
-status_is 0 "-f helps" few evfd run -f 10 true 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0
+status_is 0 "-f helps" few evfd run -f 10 true 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3
 evfd add $E
 status_is 74 "74: what it took cannot be written" sh -c "evfd wait $E >/dev/full"
 says "evfd wait: cannot write to standard output: No space left on device: 1 was put back into '$E'" "so it says"
