@@ -114,7 +114,7 @@ for how in 'env -' 'perl all-blocked'; do
 	report $? "signals, mask, descriptors, directory, umask, timers and environment are as outside ($how)"
 done
 check "with closed standard streams, too" sh -c "mqpipe send $Q x && mqpipe work -e $Q -- sh -c 'cat >input; ls /proc/self/fd >fds' <&- >&- 2>&-
-	ls /proc/self/fd | cmp -s - fds && test \"\$(cat input)\" = x"
+	ls /proc/self/fd </dev/null | cmp -s - fds && test \"\$(cat input)\" = x"
 mqpipe send $Q x
 check "COMMAND leads a process group of its own" mqpipe work -e $Q -- perl -e 'exit(getpgrp(0) != $$)'
 
