@@ -335,3 +335,32 @@ void child_let_go(void)
 	sigaddset(&mask, SIGPIPE);
 	set_mask(SIG_SETMASK, &mask, NULL);
 }
+
+static void signals_as_they_are(void)
+{
+	original_chld = (struct sigaction){.sa_handler = SIG_DFL};
+	sigaction(SIGCHLD, &original_chld, NULL);
+	set_mask(SIG_BLOCK, NULL, &original_mask);
+}
+
+int child_become(const struct child_plan *plan)
+{
+	signals_as_they_are();
+	keep_over_exec(plan);
+	execvp(plan->argv[0], plan->argv);
+	return errno;
+}
+
+/* Killed between vfork and exec we leave a child that execs none the less, as after fork. */
+int child_attend(const struct child_plan *plan, int *exec_error)
+{
+	int status;
+	signals_as_they_are();
+	pid_t pid = spawn(plan, exec_error);
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return status_to_exit(status);
+}

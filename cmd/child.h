@@ -16,6 +16,14 @@ struct child_plan {
 int child_exec(const struct child_plan *plan);
 
 /*
+ * As flock(1) does: SIGCHLD at its default, for us and for COMMAND; nothing held back, nothing passed on.
+ * child_become() becomes COMMAND; it returns only an errno. child_attend() starts it and waits for its
+ * end: its exit status, or with *exec_error set to an errno that it could not be run; -errno.
+ */
+int child_become(const struct child_plan *plan);
+int child_attend(const struct child_plan *plan, int *exec_error);
+
+/*
  * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a
  * message that nobody reads (SIGPIPE) can cut short what must precede and follow it.
  */
