@@ -153,6 +153,7 @@ static int status_to_exit(int status)
 	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Returns what waitpid(2) said of its end. */
 static int supervise(pid_t pid, const sigset_t *set)
 {
 	for (;;) {
@@ -168,7 +169,7 @@ static int supervise(pid_t pid, const sigset_t *set)
 		if (waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
 			continue;
 		if (!WIFSTOPPED(status))
-			return status_to_exit(status);
+			return status;
 		stop_too(WSTOPSIG(status));
 	}
 }
@@ -210,8 +211,12 @@ int child_run(const struct child_plan *plan)
 	pid_t pid = spawn(plan, &exec_error);
 	if (pid < 0)
 		return -errno;
+	if (plan->started && !exec_error)
+		plan->started(pid);
 	int status = supervise(pid, &set);
-	return exec_error ? cannot_run(plan->argv[0], exec_error) : status;
+	if (plan->wait_status)
+		*plan->wait_status = status;
+	return exec_error ? cannot_run(plan->argv[0], exec_error) : status_to_exit(status);
 }
 
 static bool lead_streams(const struct child_io *io)

@@ -10,6 +10,9 @@ struct child_plan {
 	char *const *argv;
 	const int *keep; /* descriptors that COMMAND inherits although they are close-on-exec */
 	size_t keep_count;
+	/* For child_run(), if not NULL: told its pid once it runs; gets what waitpid(2) says of it. */
+	void (*started)(int pid);
+	int *wait_status;
 };
 
 /* Become COMMAND. Returns only the exit status for not being able to, after saying so. */

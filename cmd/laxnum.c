@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,4 +104,10 @@ int laxnum_size(const char *s, uint64_t *out)
 	}
 	*out = n;
 	return 0;
+}
+
+int laxnum_atoi(const char *s)
+{
+	long n = strtol(s, NULL, 10);
+	return n > INT_MAX ? INT_MAX : n < INT_MIN ? INT_MIN : (int)n;
 }

@@ -17,4 +17,7 @@ int laxnum_seconds(const char *s, int64_t *nsec);
 /* Bytes: "10", "0x10", "1K" and "1KiB" (1024), "1KB" (1000), "0.5M", up to E. */
 int laxnum_size(const char *s, uint64_t *out);
 
+/* As atoi(3): what is no number is 0, and what follows one does not count. */
+int laxnum_atoi(const char *s);
+
 #endif
