@@ -390,7 +390,7 @@ static int run_command(const struct opts *o)
 static int run(int argc, char **argv)
 {
 	struct opts o = {.mode = SYNC_EXCLUSIVE, .busy_status = FLOCK_EXIT_BUSY, .fd = -1};
-	struct timespec began;
+	struct timespec began = {0};
 	take_words(&o, argc, argv);
 	/* An exclusive record lock needs a file that can be written. */
 	int access_mode = o.record && o.mode == SYNC_EXCLUSIVE ? O_WRONLY : O_RDONLY;
