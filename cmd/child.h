@@ -8,11 +8,9 @@
 
 struct child_plan {
 	char *const *argv;
+	void (*started)(int pid); /* if not NULL: told its pid when it runs */
 	const int *keep; /* descriptors that COMMAND inherits although they are close-on-exec */
 	size_t keep_count;
-	/* For child_run(), if not NULL: told its pid once it runs; gets what waitpid(2) says of it. */
-	void (*started)(int pid);
-	int *wait_status;
 };
 
 /* Become COMMAND. Returns only the exit status for not being able to, after saying so. */
@@ -38,6 +36,9 @@ void child_hold_signals(void);
  * could not be started at all.
  */
 int child_run(const struct child_plan *plan);
+
+/* What wait(2) said of COMMAND's end. */
+int child_wait_status(void);
 
 /*
  * Start a thread that nobody joins, with every signal blocked: otherwise it could be the one to

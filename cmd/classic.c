@@ -281,20 +281,18 @@ int classic_run(char **argv)
 	if (held_export(&want, 1))
 		fail("ERROR: cannot fork [%s]", strerror(E2BIG));
 	int fd = sync_lock_fd(lock);
-	int raw = 0;
 	talks = o.verbose;
 	const struct child_plan plan = {
 		.argv = o.command,
 		.keep = &fd,
 		.keep_count = 1,
 		.started = started,
-		.wait_status = &raw,
 	};
 	int status = child_run(&plan);
 	(void)sync_lock_release(lock);
 	if (status < 0)
 		fail("ERROR: cannot fork [%s]", strerror(-status));
 	if (job)
-		say_end(&o, raw, status, now() - began);
+		say_end(&o, child_wait_status(), status, now() - began);
 	return status;
 }

@@ -93,8 +93,17 @@ static int finish(int status)
 	errno = 0;
 	if ((!ferror(stdout) && !fflush(stdout)) || errno == EPIPE || errno == EBADF)
 		_exit(status);
-	warn("write error: %s", strerror(errno));
+	if (errno)
+		warn("write error: %s", strerror(errno));
+	else
+		warn("write error"); /* it was an earlier one */
 	_exit(EXIT_FAILURE);
+}
+
+/* musl writes the first line at once, whatever it goes to. */
+static void buffer_output(void)
+{
+	setvbuf(stdout, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, 0);
 }
 
 /* ---- the words ---- */
@@ -173,10 +182,12 @@ static void take_option(struct opts *o, int key, const char *value)
 		o->fd = descriptor_of(value);
 		break;
 	case 'h':
+		buffer_output();
 		argp_help(&argp, stdout, ARGP_HELP_STD_HELP, (char *)applet_flock.name);
 		finish(FLOCK_EXIT_DONE);
 		break;
 	case 'V':
+		buffer_output();
 		printf("flock from " STANDS_FOR " (syncbox " VERSION ")\n");
 		finish(FLOCK_EXIT_DONE);
 		break;
@@ -396,8 +407,10 @@ static int run(int argc, char **argv)
 	int access_mode = o.record && o.mode == SYNC_EXCLUSIVE ? O_WRONLY : O_RDONLY;
 	if (o.file)
 		o.fd = open_file(o.file, &access_mode);
-	if (o.verbose)
+	if (o.verbose) {
+		buffer_output();
 		clock_gettime(CLOCK_MONOTONIC, &began);
+	}
 	lock(&o, access_mode);
 	if (o.verbose)
 		say_how_long(&began);

@@ -141,7 +141,7 @@ $hint" --command=true L
 	is 0 "--help counts where it stands" --help --zork
 	refused "and what is wrong before it counts more" "flock: unrecognized option '--zork'
 $hint" --zork --help
-	status_is 1 "$who: --help to a full disk" sh -c "'$flock' --help >/dev/full"
+	status_is 1 "$who: --version to a full disk" sh -c "'$flock' --version >/dev/full"
 	wrote 'flock: write error: No space left on device' "and says why"
 }
 
