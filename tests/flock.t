@@ -312,7 +312,7 @@ command_is_run() {
 	is 0 "a script without its first line" L ./script
 	is 69 "69: no such command" L ./no-such
 	wrote 'flock: failed to execute ./no-such: No such file or directory' "and says so"
-	is 69 "69: not in PATH" L no-such-command
+	status_is 69 "$who: 69: not in PATH" env PATH=/nowhere "$(command -v flock)" L no-such-command
 	wrote 'flock: failed to execute no-such-command: No such file or directory' "and says so"
 	is 69 "69: not executable" L ./plain
 	wrote 'flock: failed to execute ./plain: Permission denied' "and says so"
@@ -327,17 +327,18 @@ command_is_run() {
 	is 0 "a child is one" L sh -c "test \$(cut -d' ' -f4 /proc/\$\$/stat) -ne $$"
 	status_is 0 "$who: SIGCHLD has its default in COMMAND" sh -c "trap '' CHLD; '$flock' L grep -q '^SigIgn:.*[02468ace]....\$' /proc/self/status"
 	status_is 5 "$who: ignored, it does not lose the status" perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' "$flock" L sh -c 'exit 5'
-	"$flock" L sh -c 'sh -c "read -r x" <&7 & : >began' 7<>go
+	"$flock" L sh -c 'sh -c "read -r x" <&7 &' 7<>go
 	status_is 1 "$who: what COMMAND leaves behind keeps the lock" "$flock" -n L true
 	release go
 	wait_for is_free L
-	"$flock" -o L sh -c 'sh -c "read -r x" <&7 & : >began' 7<>go
+	"$flock" -o L sh -c 'sh -c "read -r x; : >ended" <&7 &' 7<>go
 	status_is 0 "$who: -o: it does not" "$flock" -n L true
 	release go
+	wait_for test -e ended
 	rm -f held
 	hold
 	kill -TERM $holder
-	wait $holder
+	wait $holder 2>/dev/null
 	check "$who: TERM ends flock" test $? -eq 143
 	status_is 1 "$who: and COMMAND goes on, with the lock" "$flock" -n L true
 	release go
@@ -377,7 +378,7 @@ faults() {
 	done
 	for error in EIO EBADF; do
 		inject 0 "$error: an NFS server wants a file that can be written" "flock:error=$error:when=1" L true
-		strace -qq -o trace -P L -e trace=open,openat,flock -e "inject=flock:error=$error:when=1" "$flock" L true
+		strace -qq -o trace -P L -e trace=open,openat,flock -e "inject=flock:error=$error:when=1" "$flock" L true 2>/dev/null
 		check "$who: it gets it" test "$(sed -n 's/.*\(O_RD[A-Z]*\|LOCK_EX\).*/\1/p' trace | tr '\n' ' ')" = \
 			"O_RDONLY LOCK_EX O_RDWR LOCK_EX "
 		inject 0 "$error: for -u too" "flock:error=$error:when=1" -u L true

@@ -129,9 +129,10 @@ check "each has said once that it waits" test "$(cat first.out second.out | grep
 
 # shellcheck disable=SC2016 # for the job
 status_is 3 "-V" lockrun -V -L F -- sh -c 'echo $$ >pid; exit 3'
-check "tells of the process, and how it ended, as wait(2) does" test "$out" = "Waiting for process $(cat pid)
-pid $(cat pid) exited with status 768 (time=0 sec)" -o "$out" = "Waiting for process $(cat pid)
-pid $(cat pid) exited with status 768 (time=1 sec)"
+pid=$(cat pid)
+check "tells of the process, and how it ended, as wait(2) does" test \
+	"$(echo "$out" | sed 's/time=[0-9]* /time=N /')" = "Waiting for process $pid
+pid $pid exited with status 768 (time=N sec)"
 status_is 143 "-V -I" lockrun -V -L F --idempotent -- sh -c 'kill $$'
 case $out in 'Waiting for process '*'
 pid '*' exited with status 15, exit code: 143 (time='*' sec)') true ;; *) false ;; esac
@@ -140,7 +141,8 @@ status_is 0 "nothing is said of a job within --maxtime" lockrun --maxtime=600 -L
 [ -z "$out$err" ]
 report $? "not a word"
 status_is 4 "beyond --maxtime it runs on" lockrun --maxtime=1 -L F -- sh -c 'sleep 2.1; exit 4' # ok: it has to last
-case $out in 'pid '*' exited with status 1024 (time='[2-9]*' sec)') true ;; *) false ;; esac
+took=$(echo "$out" | sed -n 's/^pid [0-9]* exited with status 1024 (time=\([0-9]*\) sec)$/\1/p')
+[ "${took:-0}" -ge 2 ]
 report $? "and that is said at its end, on standard output"
 
 # --- the file ---
@@ -156,19 +158,20 @@ check "not a name of ours" test -f ofd:F@0+1
 
 # --- it is held as ours is ---
 
-lockrun --lockfile=F -- sh -c 'sh -c "read -r x" <&7 &' 7<>go
+lockrun --lockfile=F -- sh -c 'sh -c "read -r x; : >ended" <&7 &' 7<>go
 status_is 0 "what the job leaves behind does not keep the lock" lockrun --lockfile=F -- true
 release go
+wait_for test -e ended
 hold --lockfile=F
 kill -KILL $holder
-wait $holder
+wait $holder 2>/dev/null
 fails "SIGKILL of lockrun does not free the lock of its job" 'ERROR: cannot launch true - run is locked' -L F -- true
 release go
 wait_for is_free F
 rm -f held
 hold --lockfile=F
 kill -TERM $holder
-wait $holder
+wait $holder 2>/dev/null
 check "signals are passed on: the job died of TERM" test $? -eq 143
 status_is 0 "and the lock is free" lockrun --lockfile=F -- true
 status_is 1 "a job that waits for itself is noticed" timeout -s KILL 50 lockrun --lockfile=F -- lockrun --lockfile=F --wait -- true
