@@ -33,6 +33,8 @@ endif
 compile = $(CC) -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) -fvisibility=hidden -MMD -MP
 
 applets := $(shell sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
+# Those that bear the name of a command of others; DROPINS=yes installs them under it.
+dropins := $(patsubst cmd/%.c,%,$(shell grep -l '\.drop_in = true' cmd/*.c))
 # In the order of linking: what every start needs lies together in front.
 cmd_src := $(wildcard cmd/*.c)
 folder_src := $(wildcard cmd/*/*.c)
@@ -141,6 +143,9 @@ lint:
 
 # --- installation ---
 
+# What would hide, or overwrite, a command of the system.
+hidden := $(if $(filter yes,$(DROPINS)),,$(dropins))
+
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
 		$(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR) \
@@ -153,11 +158,13 @@ install: all
 		libsync/libsync.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libsync.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libsync.pc
 	install -m 644 libsync/libsync.h $(DESTDIR)$(INCLUDEDIR)/
-	for p in $(pages); do install -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; done
+	for p in $(filter-out $(hidden:%=$(B)/man/%.1),$(pages)); do \
+		install -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; done
+	for a in $(hidden); do install -m 644 $(B)/man/$$a.1 $(DESTDIR)$(MANDIR)/man1/syncbox-$$a.1 || exit 1; done
 	install -m 644 completions/syncbox.bash $(DESTDIR)$(BASHCOMPDIR)/syncbox
 	install -m 644 completions/_syncbox $(DESTDIR)$(ZSHCOMPDIR)/
 	install -m 644 completions/syncbox.fish $(DESTDIR)$(FISHCOMPDIR)/
-	for a in $(applets); do \
+	for a in $(filter-out $(hidden),$(applets)); do \
 		ln -sf syncbox $(DESTDIR)$(BINDIR)/$$a && \
 		ln -sf syncbox $(DESTDIR)$(BASHCOMPDIR)/$$a && \
 		ln -sf syncbox.fish $(DESTDIR)$(FISHCOMPDIR)/$$a.fish || exit 1; done

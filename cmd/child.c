@@ -29,6 +29,7 @@
 
 static sigset_t original_mask;
 static struct sigaction original_chld;
+static int wait_status;
 
 /*
  * The system call, because the libcs keep signals for themselves and hide them here: with musl's
@@ -63,10 +64,39 @@ static int cannot_run(const char *word, int err)
 	return EXIT_CANNOT_RUN;
 }
 
+/*
+ * execvp(3), of which POSIX wants that sh reads a script without a #! line: musl's does not. Only if its path
+ * is given: which of PATH it was nobody tells. It may be on the far side of vfork, so nothing is allocated.
+ */
+static void become(char *const *argv)
+{
+	static char sh[] = "/bin/sh";
+	static char *words[1024];
+	size_t n = 0;
+	execvp(argv[0], argv);
+	if (errno != ENOEXEC)
+		return;
+	const char *path = argv[0];
+	while (*path && *path != '/')
+		path++;
+	if (!*path)
+		return;
+	/* NOLINTBEGIN(clang-analyzer-unix.Vfork) */
+	words[0] = sh; /* zero for the last word is there already */
+	while (n < 1022 && argv[n]) {
+		words[n + 1] = argv[n];
+		n++;
+	}
+	if (!argv[n])
+		execv(sh, words);
+	errno = ENOEXEC;
+	/* NOLINTEND(clang-analyzer-unix.Vfork) */
+}
+
 int child_exec(const struct child_plan *plan)
 {
 	keep_over_exec(plan);
-	execvp(plan->argv[0], plan->argv);
+	become(plan->argv);
 	return cannot_run(plan->argv[0], errno);
 }
 
@@ -96,13 +126,15 @@ static pid_t spawn(const struct child_plan *plan, int *exec_error)
 		keep_over_exec(plan);
 		sigaction(SIGCHLD, &original_chld, NULL);
 		set_mask(SIG_SETMASK, &original_mask, NULL);
-		execvp(plan->argv[0], plan->argv);
+		become(plan->argv);
 		failed = errno;
 		_exit(EXIT_NOT_FOUND);
 	}
 	/* NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
 	int saved = errno;
 	*exec_error = failed;
+	if (pid > 0 && !failed && plan->started)
+		plan->started(pid);
 	errno = saved;
 	return pid;
 }
@@ -150,6 +182,7 @@ static void stop_too(int signo)
 
 static int status_to_exit(int status)
 {
+	wait_status = status;
 	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -269,6 +302,40 @@ bool child_is_dead(int pid)
 {
 	siginfo_t info = {0};
 	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid;
+}
+
+int child_wait_status(void)
+{
+	return wait_status;
+}
+
+static void signals_as_they_are(void)
+{
+	original_chld = (struct sigaction){.sa_handler = SIG_DFL};
+	sigaction(SIGCHLD, &original_chld, NULL);
+	set_mask(SIG_BLOCK, NULL, &original_mask);
+}
+
+int child_become(const struct child_plan *plan)
+{
+	signals_as_they_are();
+	keep_over_exec(plan);
+	become(plan->argv);
+	return errno;
+}
+
+/* Killed between vfork and exec we leave a child that execs none the less, as after fork. */
+int child_attend(const struct child_plan *plan, int *exec_error)
+{
+	int status;
+	signals_as_they_are();
+	pid_t pid = spawn(plan, exec_error);
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return status_to_exit(status);
 }
 
 bool child_has_ended(int pid, int *status)

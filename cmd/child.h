@@ -8,12 +8,21 @@
 
 struct child_plan {
 	char *const *argv;
+	void (*started)(int pid); /* if not NULL: told its pid when it runs */
 	const int *keep; /* descriptors that COMMAND inherits although they are close-on-exec */
 	size_t keep_count;
 };
 
 /* Become COMMAND. Returns only the exit status for not being able to, after saying so. */
 int child_exec(const struct child_plan *plan);
+
+/*
+ * As flock(1) does: SIGCHLD at its default, for us and for COMMAND; nothing held back, nothing passed on.
+ * child_become() becomes COMMAND; it returns only an errno. child_attend() starts it and waits for its
+ * end: its exit status, or with *exec_error set to an errno that it could not be run; -errno.
+ */
+int child_become(const struct child_plan *plan);
+int child_attend(const struct child_plan *plan, int *exec_error);
 
 /*
  * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a
@@ -27,6 +36,9 @@ void child_hold_signals(void);
  * could not be started at all.
  */
 int child_run(const struct child_plan *plan);
+
+/* What wait(2) said of COMMAND's end. */
+int child_wait_status(void);
 
 /*
  * Start a thread that nobody joins, with every signal blocked: otherwise it could be the one to

@@ -19,6 +19,7 @@
 
 #include "applet.h"
 #include "child.h"
+#include "classic.h"
 #include "common.h"
 #include "exitcode.h"
 #include "held.h"
@@ -222,7 +223,9 @@ static const struct argp argp = {
 	.doc = "Run COMMAND while holding LOCK: a file, or flock:PATH, ofd:PATH[@START[+LEN]], "
 	       "fcntl:PATH[@START[+LEN]]. Without a command, lock the open descriptor FD."
 	       "\vExit status: that of COMMAND; 75 the lock was not free in time; see "
-	       "lockrun(1).",
+	       "lockrun(1). With --lockfile or -L before the command this is lockrun as older "
+	       "crontabs know it: "
+	       "see lockrun --lockfile=FILE --help.",
 	.children = children,
 };
 
@@ -302,6 +305,8 @@ static int run(int argc, char **argv)
 	/* Static: the data page is touched anyway, another page of stack need not be. */
 	static struct opts o;
 	static struct lockset set;
+	if (classic_is_meant(argv))
+		return classic_run(argv);
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

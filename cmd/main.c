@@ -37,7 +37,8 @@ enum { OPT_LIST = 256, OPT_INSTALL, OPT_DUMP };
 
 static const struct argp_option options[] = {
 	{"list", OPT_LIST, NULL, 0, "Print the names of the applets, one a line", 0},
-	{"install", OPT_INSTALL, "DIR", 0, "Make a link to this binary in DIR for every applet", 0},
+	{"install", OPT_INSTALL, "DIR", 0,
+	 "Make a link to this binary in DIR for every applet but drop-ins", 0},
 	{"dump-options", OPT_DUMP, NULL, 0, "Print every option of every applet, for tools", 0},
 	{0},
 };
@@ -112,6 +113,17 @@ static const char *last_component(const char *path)
 	return last;
 }
 
+/* A second name of an option does not have its letter again. */
+static bool has_letter(const struct argp_option *table, const struct argp_option *o)
+{
+	if (o->key <= ' ' || o->key >= 127)
+		return false;
+	for (; table < o; table++)
+		if (table->key == o->key)
+			return false;
+	return true;
+}
+
 /*
  * Tab-separated: applet (and action, as in "mqpipe send"), short option or -, long option, its argument
  * or - (in brackets, if it may be missing), documentation.
@@ -120,9 +132,9 @@ static void dump_argp(const char *name, const struct argp *a)
 {
 	for (const struct argp_option *o = a->options; o && (o->name || o->key || o->doc); o++) {
 		if (!o->name)
-			continue; /* a heading */
+			continue; /* a heading, or another letter of an option */
 		char letter[3] = "-";
-		if (o->key > ' ' && o->key < 127) {
+		if (has_letter(a->options, o)) {
 			letter[1] = (char)o->key;
 			letter[2] = '\0';
 		}
@@ -140,10 +152,11 @@ static void dump_applet(const char *of, const struct applet *a)
 	snprintf(name, sizeof(name), "%s%s%s", of, *of ? " " : "", a->name);
 	printf("%s\t\t\t\t%s\n", name, a->summary);
 	dump_argp(name, a->argp);
-	/* argp adds these to every parser */
-	printf("%s\t-?\t--help\t-\tShow the options\n", name);
-	printf("%s\t-\t--usage\t-\tShow a short usage message\n", name);
-	printf("%s\t-V\t--version\t-\tShow the version\n", name);
+	if (!a->drop_in) { /* argp adds these to every parser */
+		printf("%s\t-?\t--help\t-\tShow the options\n", name);
+		printf("%s\t-\t--usage\t-\tShow a short usage message\n", name);
+		printf("%s\t-V\t--version\t-\tShow the version\n", name);
+	}
 	for (const struct applet *const *action = a->actions; action && *action; action++)
 		dump_applet(name, *action);
 }
@@ -166,6 +179,8 @@ static int install(const char *dir)
 	for (size_t i = 0; i < APPLETS; i++) {
 		char link[PATH_MAX + 64];
 		char old[PATH_MAX];
+		if (applets[i]->drop_in)
+			continue; /* it would hide the one it stands in for */
 		snprintf(link, sizeof(link), "%s/%s", dir, applets[i]->name);
 		if (!symlink(self, link))
 			continue;
@@ -213,11 +228,19 @@ static int run(int argc, char **argv)
  * Were descriptor 0, 1 or 2 closed, the next file opened would take its number, and messages would
  * go into it. /dev/null fills the gap, opened the wrong way round so that using it still fails.
  */
+static bool filled[3];
+
+bool was_closed(int fd)
+{
+	return fd >= 0 && fd <= 2 && filled[fd];
+}
+
 static void fill_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
+		filled[fd] = true;
 		/* All below are open by now, so this is the number it gets. */
 		if (open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
 			_exit(EXIT_SYSTEM); /* there may be nobody to tell why */

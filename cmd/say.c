@@ -134,6 +134,16 @@ const char *escape(char *buf, size_t size, const char *s)
 	return buf;
 }
 
+const char *tame(const char *s)
+{
+	bool harmless = true;
+	for (const char *p = s; *p; p++)
+		harmless = harmless && (unsigned char)*p >= ' ' && *p != 0x7f;
+	size_t size = 4 * strlen(s) + 1;
+	char *out = harmless ? NULL : malloc(size);
+	return out ? escape(out, size, s) : harmless ? s : "?";
+}
+
 const char *quote(const char *s)
 {
 	bool plain = true;

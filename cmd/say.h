@@ -25,7 +25,9 @@ bool say_on_terminal(void);
  * escaped. Never freed: a message is the last thing done with it.
  */
 const char *quote(const char *s);
-/* The same without the quotes, cut to SIZE. */
+/* S as it is, but with control characters escaped: for messages that others have worded. */
+const char *tame(const char *s);
+/* As quote() without the quotes, cut to SIZE. */
 const char *escape(char *buf, size_t size, const char *s);
 
 #endif

@@ -172,6 +172,28 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'flock')
+		options=(
+			'--shared' '-s'
+			'--exclusive' '-x'
+			'--unlock' '-u'
+			'--nonblocking' '-n'
+			'--nb'
+			'--timeout=any' '-w=any'
+			'--wait=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--close' '-o'
+			'--command=command' '-c=command'
+			'--no-fork' '-F'
+			'--verbose'
+			'--fcntl'
+			'--start=any'
+			'--length=any'
+			'--fd=any'
+			'--help' '-h'
+			'--version' '-V'
+		)
+		;;
 	'lockrun')
 		options=(
 			'--exclusive' '-x'
@@ -453,7 +475,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd flock lockrun mqpipe sempost semwait' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -470,6 +492,8 @@ _syncbox_operand() {
 	'evfd loop 1') kind='any' ;;
 	'evfd loop 2') kind='command' ;;
 	'evfd reset 1') kind='any' ;;
+	'flock 1') kind='file' ;;
+	'flock 2') kind='command' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
 	'mqpipe 1') kind='word send recv work dead create info peek wait move flush rm' ;;
@@ -496,7 +520,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox evfd lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd flock lockrun mqpipe sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -34,6 +34,8 @@ function __syncbox_options -a context
 		printf '%s\n' f/force help usage V/version
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
+	case 'flock'
+		printf '%s\n' s/shared x/exclusive u/unlock n/nonblocking nb w/timeout= wait= E/conflict-exit-code= o/close c/command= F/no-fork verbose fcntl start= length= fd= h/help V/version
 	case 'lockrun'
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
@@ -104,6 +106,10 @@ function __syncbox_operand -a context number
 		echo command
 	case 'evfd reset 1'
 		echo any
+	case 'flock 1'
+		echo file
+	case 'flock 2'
+		echo command
 	case 'lockrun 1'
 		echo file
 	case 'lockrun 2'
@@ -154,7 +160,7 @@ function __syncbox_operand -a context number
 end
 
 complete -c syncbox -n '__syncbox_in syncbox' -l list -d 'Print the names of the applets, one a line'
-complete -c syncbox -n '__syncbox_in syncbox' -l install -x -a '(__fish_complete_directories)' -d 'Make a link to this binary in DIR for every applet'
+complete -c syncbox -n '__syncbox_in syncbox' -l install -x -a '(__fish_complete_directories)' -d 'Make a link to this binary in DIR for every applet but drop-ins'
 complete -c syncbox -n '__syncbox_in syncbox' -l dump-options -d 'Print every option of every applet, for tools'
 complete -c syncbox -n '__syncbox_in syncbox' -s '?' -l help -d 'Show the options'
 complete -c syncbox -n '__syncbox_in syncbox' -l usage -d 'Show a short usage message'
@@ -275,6 +281,25 @@ complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l json -d 'As a JSON arra
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l usage -d 'Show a short usage message'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a flock -d 'manage locks from shell scripts, as flock(1) of util-linux does'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s s -l shared -d 'Get a shared lock'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s x -l exclusive -d 'Get an exclusive lock (default)'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s u -l unlock -d 'Remove a lock'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s n -l nonblocking -d 'Fail rather than wait'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l nb -d 'The same'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s w -l timeout -x -d 'Wait no longer than this'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l wait -x -d 'The same'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s E -l conflict-exit-code -x -d 'Exit status after conflict or timeout'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s o -l close -d 'COMMAND does not inherit the descriptor'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s c -l command -x -a '(__fish_complete_command)' -d 'After FILE: have a shell run this line'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s F -l no-fork -d 'Become COMMAND, instead of starting it'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l verbose -d 'Say how long it took, or why it failed'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l fcntl -d 'Use fcntl(F_OFD_SETLK) rather than flock()'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l start -x -d 'Lock from this byte on (implies --fcntl)'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l length -x -d 'Lock so many bytes (implies --fcntl)'
+complete -c syncbox -c flock -n '__syncbox_in flock' -l fd -x -d 'Lock this descriptor; all operands are COMMAND'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s h -l help -d 'Show the options'
+complete -c syncbox -c flock -n '__syncbox_in flock' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a lockrun -d 'run a command under a lock'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s x -l exclusive -d 'Nobody else may hold the lock (default)'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s s -l shared -d 'Others may hold it shared too'
@@ -504,8 +529,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c flock -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c flock -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.

@@ -84,6 +84,8 @@ enum {
 	SYNC_LOCK_FOLLOW = 1 << 1,    /* the last component may be a symbolic link */
 	SYNC_LOCK_BY_FD = 1 << 2,     /* PATH is the number of a descriptor, which is borrowed */
 	SYNC_LOCK_BY_NAME = 1 << 3, /* open nothing: the handle only serves to look, not to lock */
+	SYNC_LOCK_AS_IS =
+		1 << 4, /* with BY_FD: be it a FIFO, a device, or a file that was removed */
 };
 
 struct sync_lock_opts {
@@ -108,7 +110,7 @@ enum {
  * On a file of which this process holds an fcntl: lock it drops that lock, as any close does.
  * -EINVAL not a legal name; -EOVERFLOW range too large; -EOPNOTSUPP range where
  * there are none; -ELOOP a symbolic link; -EMEDIUMTYPE neither file, directory
- * nor block device (nothing else is ever opened); -EBADF no such descriptor; or
+ * nor block device (nothing else is ever opened, nor borrowed without AS_IS); -EBADF no such descriptor; or
  * what open(2) says. sync-backends(7), NAMES.
  */
 int sync_lock_open(const char *name, const struct sync_lock_opts *opts,

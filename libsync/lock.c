@@ -163,6 +163,8 @@ static int verify(struct sync_lock *l)
 {
 	if (l->path)
 		return sync_lockfile_check(l);
+	if (l->flags & SYNC_LOCK_AS_IS)
+		return 0;
 	struct stat st;
 	if (fstat(l->fd, &st))
 		return -errno;

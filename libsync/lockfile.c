@@ -143,7 +143,7 @@ static int identify(struct sync_lock *l)
 	l->ino = st.st_ino;
 	l->type = st.st_mode & S_IFMT;
 	l->empty = st.st_size == 0;
-	return type_error(st.st_mode);
+	return l->flags & SYNC_LOCK_AS_IS ? 0 : type_error(st.st_mode);
 }
 
 int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline)

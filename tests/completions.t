@@ -40,6 +40,10 @@ lockrun aaa.lck -c zzcmd|zzcmd-one zzcmd-two|a shell line begins with a command
 lockrun aaa.lck zzcmd-one --no||the options of COMMAND are not ours
 lockrun aaa.lck zzcmd-one aa|aaa.lck aab.lck aadir|files can follow COMMAND
 lockrun aaa.lck lockrun --no|--no-fork --nonblock|COMMAND has its own completion
+flock --no|--no-fork --nonblocking|options of a drop-in are completed
+flock aa|aaa.lck aab.lck aadir|its FILE is a file
+flock -nw 5 aaa.lck zzcmd|zzcmd-one zzcmd-two|and a command follows FILE
+flock aaa.lck -c zzcmd|zzcmd-one zzcmd-two|or a shell line
 syncbox lock|lockrun|syncbox completes applets
 syncbox --install=aa|aadir|syncbox completes its own options
 syncbox lockrun --no|--no-fork --nonblock|options of an applet follow its name

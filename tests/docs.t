@@ -99,19 +99,22 @@ for applet in $(names | grep -v ' '); do
 		check "$applet: EXIT STATUS knows no status that exitcode.h lacks" \
 			sh -c 'test -z "$(comm -13 codes documented)"'
 	else
+		# What stands in for another command has the statuses of that one.
+		header=exitcode.h
+		[ ! -e "$TOP/cmd/${applet}code.h" ] || header=${applet}code.h
 		# Statuses that only concern COMMAND, where there is one
 		commands='/EXIT_CANNOT_RUN\|EXIT_NOT_FOUND\|EXIT_SIGNAL/d'
 		grep -q COMMAND usage && commands=
-		sed "$commands" "$TOP/cmd/exitcode.h" >exitcode
+		sed "$commands" "$TOP/cmd/$header" >exitcode
 		sed -n 's/.*EXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' exitcode | sort -n >codes
-		check "$applet: EXIT STATUS lists exitcode.h" diff codes documented
+		check "$applet: EXIT STATUS lists $header" diff codes documented
 		sed -n 's/.*EXIT_[A-Z_]* = \([0-9]*\), *\/\* \([^;*]*[^;* ]\).*/\1 \2/p' \
 			exitcode >meanings
 		while read -r code meaning; do
 			text=$(section "$page" 'EXIT STATUS' | grep -A1 "^\*$code\*\$" | tail -n 1 | plain | tr ';:' '  ')
 			case $text in
 			*"$(echo "$meaning" | tr ',;:' '   ')"*) report 0 "$applet: $code means the same in both" ;;
-			*) err="manual: $text; exitcode.h: $meaning" report 1 "$applet: $code means the same in both" ;;
+			*) err="manual: $text; $header: $meaning" report 1 "$applet: $code means the same in both" ;;
 			esac
 		done <meanings
 	fi

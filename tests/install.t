@@ -21,7 +21,9 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 make_it() { make -C tree B=build CC="${CC:-cc}" SANITIZE="${SANITIZE-}" "$@"; }
 status_is 0 "make all" make_it all
 
-applets=$(syncbox --list)
+# Those that stand in for a command of the system stay away from its name unless asked for.
+dropins=$(grep -l '\.drop_in = true' "$TOP"/cmd/*.c | sed 's,.*/,,; s/[.]c$//')
+applets=$(syncbox --list | grep -vxF "$dropins")
 root=$scratch/root
 share=$root/usr/share
 files() { find "$1" ! -type d | LC_ALL=C sort; }
@@ -41,6 +43,7 @@ umask 022
 	for page in "$TOP"/man/*.scd; do
 		page=${page##*/}
 		page=${page%.scd}
+		! echo "$dropins" | grep -qxF "${page%.1}" || page=syncbox-$page
 		echo "usr/share/man/man${page##*.}/$page"
 	done
 	echo usr/share/zsh/site-functions/_syncbox
@@ -74,6 +77,12 @@ sources >after
 check "nor to the sources" diff before after
 status_is 0 "make install over an old one" make_it install DESTDIR="$root" PREFIX=/usr
 
+status_is 0 "make install DROPINS=yes" make_it install DESTDIR="$scratch/all" PREFIX=/usr DROPINS=yes
+for name in $dropins; do
+	check "then $name has its name" test -L "all/usr/bin/$name" -a \
+		-s "all/usr/share/bash-completion/completions/$name" -a -s "all/usr/share/man/man1/$name.1" -a \
+		-s "all/usr/share/fish/vendor_completions.d/$name.fish" -a ! -e "all/usr/share/man/man1/syncbox-$name.1"
+done
 check "the installed lockrun runs" "$root/usr/bin/lockrun" L true
 pc=$root/usr/lib/pkgconfig/libsync.pc
 for line in prefix=/usr includedir=/usr/include libdir=/usr/lib; do
@@ -150,7 +159,7 @@ fi
 
 mkdir links
 status_is 0 "--install makes links" "$root/usr/bin/syncbox" --install=links
-check "one for every applet" test "$(ls links)" = "$applets"
+check "one for every applet, but for none that would hide a command of the system" test "$(ls links)" = "$applets"
 check "that run" links/lockrun L true
 ls -li links >before
 status_is 0 "--install once more" "$root/usr/bin/syncbox" --install links

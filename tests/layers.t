@@ -85,9 +85,12 @@ never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|ps
 never "fronts know no kernel IPC, stdio or argp" includes "$ipc| <(stdio|argp)[.]h>" "$fronts"
 never "libsync knows nothing of cmd" includes ' [^<]| <argp[.]h>' "$lib" "[^ ]* \"($(own libsync))\""
 never "nothing sleeps" code "$(call '(u|nano|clock_nano|thrd_)?sleep')" "$cmd|$lib"
-never "option values go through parse.c" code "$(call 'strto[a-z]*|ato[a-z]+')" "$cmd" 'cmd/parse[.]c'
+never "option values go through parse.c, those of drop-ins through laxnum.c" code "$(call 'strto[a-z]*|ato[a-z]+')" \
+	"$cmd" 'cmd/(parse|laxnum)[.]c'
 schemes=$(alternatives "$(echo "$backends" | sed 's/[a-z]*_//')")
-out=$(grep -nE "[=(] *&?sync_lock_($schemes)|\"($schemes)\"" cmd/*.c cmd/*/*.c)
+# But an applet and an option of it bear such names themselves.
+out=$(grep -nE "[=(] *&?sync_lock_($schemes)|\"($schemes)\"" cmd/*.c cmd/*/*.c |
+	grep -vE '^cmd/flock[.]c:[0-9]*:	([{]"fcntl", OPT_FCNTL,|[.]name = "flock",$)')
 err=''
 [ -z "$out" ]
 report $? "no applet asks for a backend's name"
@@ -179,7 +182,7 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "libsync knows nothing of cmd" libsync/name.c '#include "say.h"'
 	plant "nothing sleeps" libsync/lock.c 'void f(void) { usleep(10); }'
 	plant "nothing sleeps" cmd/held.c 'void f(void) { clock_nanosleep(0, 0, 0, 0); }'
-	plant "option values go through parse.c" cmd/held.c 'int f(const char *s) { return atoi(s); }'
+	plant "option values go through parse.c, those of drop-ins through laxnum.c" cmd/held.c 'int f(const char *s) { return atoi(s); }'
 	plant "no applet asks for a backend's name" cmd/lockset.c 'int f(const char *s) { return strcmp(s, "flock"); }'
 	plant "no applet asks for a backend's name" cmd/mqpipe/send.c 'int f(const char *s) { return strcmp(s, "sysv"); }'
 	plant "nobody includes lock_flock" libsync/lock.c '#include "lock_flock.c"'

@@ -8,6 +8,7 @@
 #	wait_for COMMAND...			until COMMAND succeeds, 20 seconds at the most
 #	release FIFO				wake the job that reads FIFO
 #	skip "a claim" "why"			counted, with its reason
+#	theirs COMMAND				where the COMMAND is that is not ours but bears the same name
 #
 # The scratch directory is the working directory; it goes when the test ends, with all children.
 
@@ -118,6 +119,9 @@ wait_for() {
 
 # Wake the one that reads the fifo NAME. In a shell without children, whose open no SIGCHLD breaks.
 release() { timeout 20 sh -c "echo >'$1'"; }
+
+# PATH begins with ours
+theirs() { (PATH=${PATH#"$BUILD/bin:"} && command -v "$1"); }
 
 # Is there a process blocked on the lock of FILE (any kind)?
 waits() { lockrun --who "$1" 2>/dev/null | grep -q '^waits'; }

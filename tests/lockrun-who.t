@@ -69,8 +69,8 @@ says "*is held by pid * (sleep, *)*" "though the kernel's list gives no pid"
 kill $a
 wait $b $c
 
-if command -v flock >/dev/null; then
-	flock F sleep 600 & # ok: a holder
+if flock=$(theirs flock); then
+	"$flock" F sleep 600 & # ok: a holder
 	a=$!
 	wait_for holds F
 	status_is 75 "a lock of flock(1) is seen" lockrun -n F true

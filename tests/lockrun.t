@@ -17,6 +17,9 @@ status_is 126 "126: a command that is not executable" lockrun L ./not-executable
 printf '#!/no/such/shell\n' >no-shell && chmod +x no-shell
 status_is 127 "127: a script without its interpreter" lockrun L ./no-shell
 says '*the interpreter in its first line*' "it says so"
+printf 'exit 5\n' >no-line && chmod +x no-line
+status_is 5 "a script without a first line is for sh" lockrun L ./no-line
+status_is 5 "with -F too" lockrun -F L ./no-line
 status_is 127 "127: a command that is not found" lockrun L ./no-such-command
 says '*no such command*' "it says so"
 status_is 126 "126 with -F too" lockrun -F L ./not-executable

@@ -327,6 +327,31 @@ static void bad_numbers(void)
 	unlink("ranged");
 }
 
+static int attempt_as_is(int fd)
+{
+	char number[16];
+	snprintf(number, sizeof(number), "%d", fd);
+	struct sync_lock *l = open_flags(number, SYNC_LOCK_BY_FD | SYNC_LOCK_AS_IS);
+	int r = sync_lock_acquire(l, SYNC_EXCLUSIVE, SYNC_NOW);
+	sync_lock_close(l);
+	return r;
+}
+
+static void as_is(void)
+{
+	need(mkfifo("as-is-fifo", 0600) == 0, "mkfifo");
+	int fd = open("as-is-fifo", O_RDWR | O_CLOEXEC);
+	char number[16];
+	snprintf(number, sizeof(number), "%d", fd);
+	is(open_path(number, SYNC_LOCK_BY_FD), -EMEDIUMTYPE, "a descriptor of a FIFO is refused");
+	is(attempt_as_is(fd), 0, "but can be locked as it is");
+	close(fd);
+	fd = open("as-is", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	unlink("as-is");
+	is(attempt_as_is(fd), 0, "so can a file that was removed");
+	close(fd);
+}
+
 static void read_only_descriptor(void)
 {
 	make_file("rdonly");
@@ -360,21 +385,14 @@ static void directories(void)
 int main(void)
 {
 	static void (*const tests[])(void) = {
-		names,
-		at_signs,
-		range_conflicts,
-		links,
-		other_kinds,
-		modes,
-		contents,
-		rights,
-		descriptors,
-		few_descriptors,
-		borrowed,
-		bad_numbers,
-		directories,
-		read_only_descriptor,
-		failures_leak_nothing,
+		names,           at_signs,
+		range_conflicts, links,
+		other_kinds,     modes,
+		contents,        rights,
+		descriptors,     few_descriptors,
+		borrowed,        bad_numbers,
+		directories,     read_only_descriptor,
+		as_is,           failures_leak_nothing,
 	};
 	return run_suite(tests, LENGTH(tests));
 }
