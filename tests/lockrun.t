@@ -330,6 +330,16 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do d
 # shellcheck disable=SC2086 # words are wanted
 status_is 71 "re-entry is noticed 26 levels up" lockrun L $deep
 rm -f deep*
+# Of a process that cannot be: what a script carries on that keeps the variable for long.
+dead=$(printf '99999999:77 %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+dead="$dead$dead$dead"
+status_is 0 "claims of locks that are long free do not add up" env SYNCBOX_HELD="$dead" lockrun -n L true
+status_is 71 "and push out none of a process above us" \
+	lockrun -o L sh -c "SYNCBOX_HELD='$dead'\$SYNCBOX_HELD lockrun L2 lockrun L true"
+says "*'L' is held by a command*" "which is noticed"
+status_is 71 "nor of a descriptor that we have" \
+	sh -c "(lockrun 9; SYNCBOX_HELD='$dead 99999999:9' lockrun L2 lockrun L true) 9>L"
+says "*'L' is held by a command*" "which is noticed too"
 
 # --- two names of one file ---
 
