@@ -339,15 +339,6 @@ static int print_value(struct sync_sem *sem)
 	return EXIT_DONE;
 }
 
-static int print_path(struct sync_sem *sem)
-{
-	const char *path = sync_sem_path(sem);
-	if (!path)
-		return semfail("name the file of", sem, 0, -EOPNOTSUPP);
-	puts(path);
-	return EXIT_DONE;
-}
-
 /* What this kind of semaphore cannot do is refused before one is made; what all can do is returned. */
 static unsigned check_kinds(const struct opts *o)
 {
@@ -360,6 +351,8 @@ static unsigned check_kinds(const struct opts *o)
 		if (o->zero && !(can & SYNC_CAP_ZERO))
 			die(EXIT_BAD_USAGE, "%s: only a sysv: semaphore can be waited for to be 0",
 			    quote(name));
+		if (o->path && !(can & SYNC_CAP_INHERIT))
+			die(EXIT_BAD_USAGE, "%s: only a pool has a file to name", quote(name));
 		if (o->asks[i].count > 1 && !(can & SYNC_CAP_COUNT))
 			die(EXIT_BAD_USAGE,
 			    "%s: of this kind only one permit at a time can be taken", quote(name));
@@ -392,8 +385,10 @@ static int run(int argc, char **argv)
 		};
 	if (o.value)
 		return print_value(j.wants[0].sem);
-	if (o.path)
-		return print_path(j.wants[0].sem);
+	if (o.path) {
+		puts(sync_sem_path(j.wants[0].sem));
+		return EXIT_DONE;
+	}
 	bool in_place = caps & SYNC_CAP_EXEC;
 	j.flags = (o.command ? SYNC_SEM_OWNED : 0) | (in_place || !o.command ? SYNC_SEM_EXEC : 0);
 	/* From the moment we own something that only we can give back. */
