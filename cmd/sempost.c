@@ -9,6 +9,7 @@
 #include "libsync.h"
 
 #include "applet.h"
+#include "child.h"
 #include "common.h"
 #include "exitcode.h"
 #include "holders.h"
@@ -243,6 +244,8 @@ static int run(int argc, char **argv)
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.common.verbose)
+		child_guard_messages(true);
 	const struct timespec *deadline = common_deadline(&o.common);
 	check_kind(&o);
 	struct sync_sem *sem = semopen(o.name, &o.open);

@@ -375,6 +375,8 @@ static int run(int argc, char **argv)
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.common.verbose)
+		child_guard_messages(true);
 	j.deadline = common_deadline(&o.common);
 	o.open.label = o.command ? o.command[0] : NULL;
 	unsigned caps = check_kinds(&o);
@@ -402,10 +404,8 @@ static int run(int argc, char **argv)
 			       asked_of(&o, failed), r);
 	if (supervised)
 		child_hold_signals();
-	if (o.common.verbose) {
-		child_guard_messages(true);
+	if (o.common.verbose)
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
-	}
 	return o.command ? run_command(&j, !supervised) : EXIT_DONE;
 }
 

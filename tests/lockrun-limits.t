@@ -45,6 +45,26 @@ check "and ignored" \
 	test "$(perl all-blocked lockrun L grep SigIgn /proc/self/status)" = "$(perl all-blocked grep SigIgn /proc/self/status)"
 check "a reader of -v that goes away does not end the command" \
 	sh -c '{ lockrun -v L sh -c ": >ran-on"; echo $? >code; } 2>&1 | head -n 1 >first; test -e ran-on && test "$(cat code)" = 0'
+cat >unread <<'PERL'
+# A standard error that nobody reads, and whose SIGPIPE ends whoever writes to it.
+pipe my $reader, my $writer;
+close $reader;
+open STDERR, '>&', $writer;
+$SIG{PIPE} = 'DEFAULT';
+exec @ARGV;
+PERL
+mkfifo go
+lockrun L sh -c 'echo >held; read x <go' &
+holder=$!
+wait_for exists held
+perl unread lockrun -v L touch waited &
+waiter=$!
+wait_for waits L
+release go
+wait $holder
+wait $waiter
+status_is 0 "-v that nobody reads ends no wait" sh -c "exit $?"
+check "the command runs" test -e waited
 
 # --- limits ---
 

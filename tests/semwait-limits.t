@@ -50,6 +50,22 @@ for sem in $kinds; do
 	check "${sem%%:*}: the permit is back" value_is $sem 1
 done
 status_is 74 "74: --path that cannot be written" sh -c "semwait --path $P >/dev/full"
+cat >unread <<'PERL'
+# A standard error that nobody reads, and whose SIGPIPE ends whoever writes to it.
+pipe my $reader, my $writer;
+close $reader;
+open STDERR, '>&', $writer;
+$SIG{PIPE} = 'DEFAULT';
+exec @ARGV;
+PERL
+semwait -n $S
+perl unread semwait -v $S touch waited &
+waiter=$!
+wait_for in_line $S 1
+status_is 0 "sempost -v that nobody reads" perl unread sempost -v $S
+wait $waiter
+status_is 0 "semwait -v that nobody reads ends no wait" sh -c "exit $?"
+check "the command runs" test -e waited
 
 # --- limits ---
 
