@@ -23,6 +23,8 @@ static const char *reason(int err)
 	case EUCLEAN:
 		return "the file is damaged, or no such semaphore (another libc's, perhaps): "
 		       "see syncbox(1)";
+	case EFBIG:
+		return "the limit on the size of files is too low for it: raise ulimit -f";
 	case ENODEV:
 		return "there is no /dev/shm: mount it, or use pool:/PATH";
 	case ENOSPC:

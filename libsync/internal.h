@@ -203,6 +203,9 @@ bool sync_deadline_left(const struct timespec *deadline, struct timespec *left);
 /* Move a close-on-exec descriptor to 10 or above, clear of those that shells use. -errno is passed on. */
 MUST_CHECK int sync_fd_raise(int fd);
 
+/* May a file be written up to END? -EFBIG: RLIMIT_FSIZE forbids it, and SIGXFSZ would come of trying. */
+MUST_CHECK int sync_file_may_end(uint64_t end);
+
 /* Open (and make) the file of a path, or look at a borrowed descriptor; sets fd, dev, ino, type. */
 MUST_CHECK int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline);
 /* The same again, after the name was found to lead elsewhere; fd is replaced. */

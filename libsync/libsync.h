@@ -293,7 +293,7 @@ unsigned sync_sem_caps_of(const char *name);
  * -ENOENT missing; -ENXIO and cannot be made (sysv:id=N); -EINVAL not a legal name; -ENAMETOOLONG; -EEXIST the key belongs to another
  * object (a collision); -EUCLEAN the object is damaged, or another libc's; -ERANGE more permits
  * than there can be; -ENOTDIR a pool by name, and no opts.directory; -ENOSPC SEMMNI, or the file
- * system; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
+ * system; -EFBIG RLIMIT_FSIZE; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
  * open, is open on another file; or what the kernel says. sync-backends(7), SEMAPHORES.
  */
 int sync_sem_open(const char *name, const struct sync_sem_opts *opts, struct sync_sem **out);

@@ -2,6 +2,7 @@
 /* The file behind a lock: found or made without being hung, tricked or harmed, and looked up again. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,6 +122,12 @@ int sync_fd_raise(int fd)
 	int r = high >= 0 ? high : errno == EINVAL ? -EMFILE : -errno;
 	close(fd);
 	return r;
+}
+
+int sync_file_may_end(uint64_t end)
+{
+	struct rlimit limit;
+	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < end ? -EFBIG : 0;
 }
 
 /* Remember which file it is; what we looked at and what we opened may differ. */

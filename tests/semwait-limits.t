@@ -85,6 +85,27 @@ check "they come back" value_is $S 32767
 status_is 71 "71: one more" sempost $S
 check "is not given" value_is $S 32767
 
+# Writing beyond it would be a SIGXFSZ; also for what says so in a file.
+no_files() {
+	{ prlimit --fsize=0 "$@"; echo $? >code; } 2>&1 | cat >&2
+	return "$(cat code)"
+}
+semwait -i 20 pool:./small true
+status_is 0 "no file may be written: a permit of a pool all the same" no_files semwait -n pool:./small true
+status_is 0 "nor only small ones: also the last of 20" prlimit --fsize=1024 semwait -n -c 20 pool:./small true
+status_is 71 "71: but no pool can be made" no_files semwait -n -i 1 pool:./none true
+says "semwait: cannot open 'pool:./none': *ulimit -f*" "the limit is named"
+check "and nothing is left of it" test "$(echo none*)" = 'none*'
+status_is 71 "71: nor be resized" no_files sempost --resize 5 pool:./small
+says "sempost: cannot resize 'pool:./small': *ulimit -f*" "the limit is named"
+case $kinds in *posix*)
+	X2=posix:/t$$.limit
+	status_is 71 "71: nor a posix: semaphore be made" no_files semwait -n -i 1 "$X2"
+	says "semwait: cannot open '$X2': *ulimit -f*" "the limit is named"
+	status_is 66 "and there is none" semwait --value "$X2"
+	;;
+esac
+
 ns="unshare -i"
 [ "$(id -u)" -eq 0 ] || ns="unshare -Uri"
 if $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem' 2>/dev/null; then
