@@ -49,19 +49,21 @@ static bool stands_in_the_way(const struct held *held, enum sync_mode asked)
 static bool is_held(const struct lockset *set, const struct lockset_ask *ask,
 		    const struct sync_lock *lock)
 {
+	struct held held = held_above(lock);
+	if (set->reentrant && held.whole >= ask->mode) {
+		if (set->common->verbose)
+			warn("%s is held already by a command that started this one",
+			     quote(ask->name));
+		return true; /* so it is not even opened */
+	}
 	if (held_by_process(lock))
 		die(EXIT_SYSTEM,
 		    "%s has an fcntl: lock of this very process, which opening the file again "
 		    "would drop: name all locks of a job in one lockrun",
 		    quote(ask->name));
-	struct held held = held_above(lock);
-	if (!stands_in_the_way(&held, ask->mode))
-		return false;
-	if (!set->reentrant || held.whole < ask->mode)
+	if (stands_in_the_way(&held, ask->mode))
 		refuse(ask->name, &held, ask->mode);
-	if (set->common->verbose)
-		warn("%s is held already by a command that started this one", quote(ask->name));
-	return true;
+	return false;
 }
 
 /*

@@ -306,6 +306,11 @@ status_is 71 "for fcntl also in the same process, whose lock a second open would
 status_is 71 "by another descriptor" lockrun L sh -c 'lockrun 9 9<L'
 status_is 0 "by the same descriptor it is a conversion" sh -c '(lockrun 9; SYNCBOX_HELD=$$:9 lockrun -s 9) 9<L'
 status_is 5 "--reentrant passes" lockrun L lockrun --reentrant L sh -c 'exit 5'
+status_is 5 "for fcntl too, in the same process" lockrun fcntl:L lockrun --reentrant fcntl:L sh -c 'exit 5'
+for mode in -x -s; do
+	status_is 0 "under which the lock stays, $mode" \
+		lockrun $mode fcntl:L lockrun $mode --reentrant fcntl:L sh -c 'lockrun --who L | grep -q "^holds.* fcntl "'
+done
 status_is 0 "shared under shared passes" lockrun -s L lockrun -n -s L true
 status_is 71 "exclusive under shared cannot, even so" lockrun -s L lockrun --reentrant L true
 status_is 0 "another lock passes" lockrun L lockrun -n L2 true
