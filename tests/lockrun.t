@@ -70,6 +70,7 @@ status_is 65 "65: a descriptor of a device" sh -c 'lockrun 9 9</dev/null'
 status_is 65 "65: a descriptor of a pipe" sh -c ': | lockrun 0'
 status_is 64 "64: --rm with --follow" lockrun --rm --follow link true
 status_is 64 "64: an empty name" lockrun '' true
+status_is 64 "64: a name of 300 characters" lockrun "$(printf %0300d 0)" true
 status_is 64 "64: a range that overflows" lockrun ofd:L@9223372036854775807+2 true
 status_is 64 "64: a range start that overflows" lockrun ofd:L@9223372036854775808 true
 status_is 0 "the largest range" lockrun ofd:L@9223372036854775806+2 true
