@@ -310,7 +310,8 @@ enum {
 /*
  * Take COUNT permits, all or none. A waiter keeps its place in the queue until the deadline.
  * 0, -ETIMEDOUT, -EINTR, -EIDRM it was removed; -EINVAL COUNT is 0; -E2BIG more than the pool
- * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited;
+ * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited; -EBADMSG, -EPERM its ledger (posix) is
+ * damaged, or was made by somebody whom we cannot trust;
  * -EUSERS no room for one more owner (posix: 1024); -ERANGE more than 32767 owned by one process (sysv); -EACCES it
  * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY as a lock.
  * sync-backends(7), SEMAPHORES.

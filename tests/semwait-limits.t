@@ -226,6 +226,13 @@ done
 rm "$shm" && ln -s /dev/zero "$shm"
 status_is 65 "posix: 65: a symbolic link" semwait -n "$X"
 rm "$shm"
+for damage in ':>' 'ln -s /dev/null'; do
+	semwait -i 1 -n "$X" && rm -f "/dev/shm/dbt.t$$" && sh -c "$damage /dev/shm/dbt.t$$"
+	sempost "$X"
+	status_is 65 "posix: 65: a ledger that is none: $damage" semwait -n "$X" true
+	says "semwait: cannot take from '$X': its ledger, '/dev/shm/dbt.t$$', is none*" "which is named, not the semaphore"
+	rm -f "$shm" "/dev/shm/dbt.t$$"
+done
 semwait -i 0 "$X" 2>torn.err &
 waiter=$!
 wait_for in_line "$X" 1
