@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-mkdir dir private && mkfifo fifo && ln -s plain link && ln -s nowhere dangling
+mkdir dir private && mkfifo fifo go && ln -s plain link && ln -s nowhere dangling
 : >plain
 printf '#!/bin/sh\n' >not-executable
 
@@ -111,6 +111,17 @@ else
 	status_is 77 "77: a directory that may not be written" $drop "$BUILD/bin/lockrun" private/L true
 fi
 
+if mknod loop b 7 0 2>/dev/null && head -c 0 loop 2>/dev/null; then
+	lockrun loop sh -c 'echo >disk; read x <go' &
+	holder=$!
+	wait_for exists disk
+	status_is 75 "a block device can be locked" lockrun -n loop true
+	release go
+	wait $holder
+else
+	skip "a block device can be locked" "needs one, and root to make a name for it"
+fi
+
 # --- the command line ---
 
 status_is 0 "options of the command are left alone" lockrun L ls -d .
@@ -137,7 +148,6 @@ status_is 0 "a read-only file can be locked" sh -c ': >ro && chmod 444 ro && loc
 status_is 0 "a background process that COMMAND leaves does not keep the lock" \
 	sh -c 'lockrun L sh -c "sleep 600 >/dev/null 2>&1 & echo \$! >bg" && lockrun -n L true'
 kill "$(cat bg)"
-mkfifo go
 lockrun --hold=tree L sh -c '(read x <go) & exit 9' 2>tree.err &
 tree=$!
 wait_for grep -q 'lock is kept for pid .* (sh)' tree.err
@@ -161,6 +171,16 @@ release go
 
 check "COMMAND inherits the descriptor, at 10 or above" \
 	sh -c 'lockrun L sh -c "ls -l /proc/self/fd" | grep "[1-9][0-9] -> .*/L$"'
+cat >scribble <<'PERL'
+use POSIX ();
+for my $fd (10 .. 20) {
+	next if (readlink("/proc/self/fd/$fd") // '') !~ m{/L$};
+	exit 1 if defined POSIX::write($fd, 'x', 1);
+	exit($! == POSIX::EBADF ? 0 : 2);
+}
+exit 3;
+PERL
+status_is 0 "by which it cannot write to the file: EBADF" lockrun L perl scribble
 check "-o: it does not" sh -c '! lockrun -o L sh -c "ls -l /proc/self/fd" | grep "/L$"'
 check "-o: the lock is held all the same" sh -c 'lockrun -o L lockrun -n -E 75 L true 2>&1 | grep "is held by a command"'
 check "-F: no extra process" sh -c 'test "$(lockrun -F L sh -c "echo \$PPID")" = $$'
@@ -346,6 +366,17 @@ says "*'L' is held by a command*" "which is noticed"
 status_is 71 "nor of a descriptor that we have" \
 	sh -c "(lockrun 9; SYNCBOX_HELD='$dead 99999999:9' lockrun L2 lockrun L true) 9>L"
 says "*'L' is held by a command*" "which is noticed too"
+
+cp "$BUILD/bin/syncbox" setuid && chmod 4755 setuid && mkdir setuid.d && ln setuid setuid.d/lockrun
+# shellcheck disable=SC2086 # words are wanted
+if [ "$(id -u)" -eq 0 ] && $drop setuid.d/lockrun by-root true 2>/dev/null && [ "$(stat -c %u by-root)" -eq 0 ]; then
+	# shellcheck disable=SC2086
+	status_is 75 "a set-user-ID lockrun does not believe SYNCBOX_HELD" lockrun -o L $drop setuid.d/lockrun -n L true
+	# shellcheck disable=SC2086
+	status_is 3 "nor \$SHELL" env SHELL=/bin/echo $drop setuid.d/lockrun L -c 'exit 3'
+else
+	skip "a set-user-ID lockrun believes no environment" "needs root to make one"
+fi
 
 # --- two names of one file ---
 

@@ -147,6 +147,17 @@ fi
 # --- makers that are killed ---
 
 if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null true 2>/dev/null; then
+	ipcrm -S "$K"
+	semwait -nq -i 0 $S
+	semwait -i 0 --path pool:./empty >/dev/null
+	case $kinds in *posix*) semwait -n "$X" ;; esac
+	for sem in $S pool:./empty ${kinds#"$S $P"}; do
+		status_is 75 "${sem%%:*}: a wait that ends" strace -f -o trace semwait -w 0.1 "$sem" true
+		# semtimedop and ppoll are told how long; and a futex without a deadline may name any clock.
+		check "${sem%%:*}: is by CLOCK_MONOTONIC alone: the date may jump" \
+			sh -c 'grep -Eq "semtimedop|ppoll|timer_create\(CLOCK_MONOTONIC" trace && ! grep -v NULL trace | grep -E "CLOCK_REALTIME|setitimer|alarm\("'
+	done
+	case $kinds in *posix*) sempost "$X" ;; esac
 	broken='' points=0
 	# Killed at each of its system calls: the next one finds it whole, with all permits.
 	for sem in $S pool:./killed; do
