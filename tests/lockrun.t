@@ -314,6 +314,21 @@ check "a timed wait uses no CPU to speak of" sh -c 'lockrun W sleep 600 & p=$!; 
 	set -- $(cat /proc/$$/stat); shift 15; test $(($1 + $2)) -lt 100'
 lockrun -v -w 5 L true 2>verbose.txt
 check "-v tells what happens" sh -c 'grep -q "locked .L. after" verbose.txt && grep -q "running .true." verbose.txt && grep -q unlocked verbose.txt'
+chmod 600 plain
+status_is 0 "-v of a file that is ours alone" lockrun -v plain true
+check "says nothing of others" sh -c '! echo "$1" | grep "open to others"' sh "$err"
+chmod 604 plain
+status_is 0 "-v of a file that others can read" lockrun -v plain true
+says "*'plain' is open to others, who could keep it locked: it belongs to uid $(id -u), and has mode 604*" "says that they can lock it"
+status_is 0 "but not if that is meant" lockrun -v -m 604 plain true
+check "as -m says" sh -c '! echo "$1" | grep "open to others"' sh "$err"
+if [ "$(id -u)" -eq 0 ]; then
+	: >theirs && chmod 600 theirs && chown 65534 theirs
+	status_is 0 "-v of a file that another user made before us" lockrun -v theirs true
+	says "*'theirs' is open to others*it belongs to uid 65534*" "says whose it is"
+else
+	skip "-v of a file that another user made before us" "needs root to be another"
+fi
 
 # --- re-entry ---
 
