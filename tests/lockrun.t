@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-mkdir dir private && mkfifo fifo go && ln -s plain link && ln -s nowhere dangling
+mkdir dir private && mkfifo fifo go go2 && ln -s plain link && ln -s nowhere dangling
 : >plain
 printf '#!/bin/sh\n' >not-executable
 
@@ -274,7 +274,8 @@ check "--rm removes it when the command fails" sh -c 'lockrun --rm X false; test
 lockrun X sh -c 'echo >started; read x <go' 2>/dev/null &
 holder=$!
 wait_for exists started
-lockrun --rm X sh -c 'echo >second; read x <go' &
+# A FIFO of its own: whoever wakes the first may still have that one open when this one reads.
+lockrun --rm X sh -c 'echo >second; read x <go2' &
 second=$!
 wait_for waits X
 rm X
@@ -284,7 +285,7 @@ release go
 wait $holder
 wait_for exists second
 check "a waiter on a removed file starts again on the new one" holds X
-release go
+release go2
 wait $second
 check "and removes it in the end" test ! -e X
 check "--rm leaves a file alone that is not the one locked" sh -c 'lockrun --rm Y sh -c "rm Y && echo new >Y"; test "$(cat Y)" = new'
@@ -399,7 +400,7 @@ fi
 lockrun two sh -c 'echo >two-held; read x <go' 2>/dev/null &
 holder=$!
 wait_for exists two-held
-lockrun -l two one sh -c 'echo >both-held; read x <go' 2>/dev/null &
+lockrun -l two one sh -c 'echo >both-held; read x <go2' 2>/dev/null &
 both=$!
 wait_for waits one
 rm two
@@ -407,7 +408,7 @@ release go
 wait $holder 2>/dev/null
 wait_for exists both-held
 status_is 75 "a name folded into another is looked up again too" env -u SYNCBOX_HELD lockrun -n two true
-release go
+release go2
 wait $both
 
 # --- signals ---
