@@ -165,12 +165,12 @@ int held_export(struct sync_lock_want *wants, size_t count)
 	char *at = value;
 	const char *old = secure_getenv(VARIABLE);
 	size_t length = old ? strlen(old) : 0;
+	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
 	bool too_many = length + count * LONGEST_CLAIM >= LONGEST;
 	if (too_many)
 		length = copy_live(value, LONGEST, old ? old : "", wants, count);
 	if (length + count * LONGEST_CLAIM >= LONGEST)
 		return -E2BIG;
-	memcpy(entry, VARIABLE "=", strlen(VARIABLE "="));
 	if (!too_many && length)
 		memcpy(value, old, length);
 	at += length;

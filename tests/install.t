@@ -24,7 +24,7 @@ status_is 0 "make all" make_it all
 mkdir tools
 ln -s /bin/* /usr/bin/* tools/ 2>/dev/null
 rm -f tools/scdoc tree/build/man/lockrun.1
-without_scdoc() { (PATH=$scratch/tools && make_it "$@"); }
+without_scdoc() { env PATH="$scratch/tools" make -C tree B=build CC="${CC:-cc}" SANITIZE="${SANITIZE-}" "$@"; }
 status_is 2 "make without scdoc" without_scdoc build/man/lockrun.1
 err=$(echo "$err" | grep -v '\*\*\*')
 says 'scdoc is missing: apt-get install scdoc (*)' "stops with one line that names the package"
