@@ -47,8 +47,8 @@ int child_wait_status(void);
 int child_start_thread(void *(*run)(void *), void *arg);
 
 /*
- * BEGIN: from here a message that nobody reads does no harm, for what we have taken must not be lost by
- * SIGPIPE; else as before, for COMMAND.
+ * BEGIN: from here a message that nobody reads does no harm, for neither our place in the line nor what we
+ * have taken must be lost by SIGPIPE; else as before, for COMMAND.
  */
 void child_guard_messages(bool begin);
 

@@ -13,12 +13,12 @@ int exit_status_of(int err)
 	case EINVAL:
 	case EOVERFLOW:
 	case EOPNOTSUPP:
+	case ENAMETOOLONG:
 		return EXIT_BAD_USAGE;
 	case EMEDIUMTYPE:
 	case ELOOP:
 	case EISDIR:
 	case ENOTDIR:
-	case ENAMETOOLONG:
 	case ETXTBSY:
 		return EXIT_BAD_DATA;
 	case ENOENT:

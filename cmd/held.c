@@ -5,6 +5,7 @@
  * be believed only where the kernel confirms them: a job may outlive the lock it ran under.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,52 @@ static char *put_number(char *at, int n)
 	return at;
 }
 
+/* Is FD one that we opened? Then what a claim says of that number is not about ours. */
+static bool is_of(const struct sync_lock_want *wants, size_t count, int fd)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sync_lock_fd(wants[i].lock) == fd)
+			return true;
+	return false;
+}
+
+/* Could the kernel confirm it, to us or to COMMAND? Not of a process or a descriptor that is gone. */
+static bool may_be_true(int pid, int fd, const struct sync_lock_want *wants, size_t count)
+{
+	char path[48];
+	char target[1];
+	if (!is_of(wants, count, fd) && fcntl(fd, F_GETFD) >= 0)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	return readlink(path, target, sizeof(target)) >= 0 || errno == EACCES;
+}
+
+/*
+ * Claims are passed on unread, also by scripts that keep the variable when the lock is long free. Only
+ * when there are too many does it pay to look which are worth it. The length of what is put at AT, of SIZE.
+ */
+static size_t copy_live(char *at, size_t size, const char *old, const struct sync_lock_want *wants,
+			size_t count)
+{
+	char *const start = at;
+	int pid;
+	int fd;
+	int used;
+	while (sscanf(old, " %d:%d%n", &pid, &fd, &used) == 2) {
+		old += used;
+		if (pid <= 0 || fd < 0 || !may_be_true(pid, fd, wants, count))
+			continue;
+		if ((size_t)(at - start) + LONGEST_CLAIM >= size)
+			break;
+		if (at > start)
+			*at++ = ' ';
+		at = put_number(at, pid);
+		*at++ = ':';
+		at = put_number(at, fd);
+	}
+	return (size_t)(at - start);
+}
+
 int held_export(struct sync_lock_want *wants, size_t count)
 {
 	static char entry[sizeof(VARIABLE "=") + LONGEST];
@@ -118,11 +165,15 @@ int held_export(struct sync_lock_want *wants, size_t count)
 	char *at = value;
 	const char *old = secure_getenv(VARIABLE);
 	size_t length = old ? strlen(old) : 0;
+	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
+	bool too_many = length + count * LONGEST_CLAIM >= LONGEST;
+	if (too_many)
+		length = copy_live(value, LONGEST, old ? old : "", wants, count);
 	if (length + count * LONGEST_CLAIM >= LONGEST)
 		return -E2BIG;
-	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
-	if (length)
-		at = (char *)memcpy(value, old, length) + length;
+	if (!too_many && length)
+		memcpy(value, old, length);
+	at += length;
 	for (size_t i = 0; i < count; i++) {
 		if (sync_lock_mode(wants[i].lock) == SYNC_UNLOCKED)
 			continue;

@@ -64,6 +64,16 @@ static bool describe_none(char *buf, size_t size, size_t hidden)
 	return false;
 }
 
+/* Us, and who started us with a descriptor that has the lock: that is no obstacle to a conversion. */
+static bool is_ours(const struct sync_lock *lock, const struct sync_owner *o)
+{
+	if (o->pid == getpid())
+		return true;
+	int fd = sync_lock_fd(lock);
+	return fd >= 0 && sync_lock_held_at(lock, 0, fd, NULL) > 0 &&
+	       sync_lock_held_at(lock, o->pid, fd, NULL) > 0;
+}
+
 /*
  * The one to name is the job, not the lockrun above it: the oldest heir of whoever asked. With
  * several (shared) holders, the count tells how many more processes asked.
@@ -80,14 +90,12 @@ bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum
 		return describe_none(buf, size, 0);
 	for (size_t i = 0; i < count; i++) {
 		const struct sync_owner *o = &list[i];
-		if (o->waiting || !sync_lock_conflicts(lock, mode, o))
+		if (o->waiting || !o->pid || !sync_lock_conflicts(lock, mode, o))
 			continue;
-		if (o->pid == getpid()) {
+		if (is_ours(lock, o)) {
 			ours = true;
 			continue;
 		}
-		if (!o->pid)
-			continue;
 		askers += !o->inherited;
 		if (!best || (o->inherited && !best->inherited))
 			best = o;

@@ -316,6 +316,8 @@ static int run(int argc, char **argv)
 	set.reentrant = o.reentrant;
 	if (o.who)
 		return print_owners(&o, &set);
+	if (o.common.verbose)
+		child_guard_messages(true);
 	if (by_fd(&o))
 		return lock_descriptor(&o, &set);
 
@@ -328,8 +330,6 @@ static int run(int argc, char **argv)
 	lockset_acquire(&set);
 	if (supervised)
 		child_hold_signals();
-	if (o.common.verbose)
-		child_guard_messages(true);
 	lockset_say_acquired(&set);
 	if (held_export(set.wants, set.count))
 		die(EXIT_SYSTEM,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "exitcode.h"
 #include "held.h"
@@ -49,19 +50,21 @@ static bool stands_in_the_way(const struct held *held, enum sync_mode asked)
 static bool is_held(const struct lockset *set, const struct lockset_ask *ask,
 		    const struct sync_lock *lock)
 {
+	struct held held = held_above(lock);
+	if (set->reentrant && held.whole >= ask->mode) {
+		if (set->common->verbose)
+			warn("%s is held already by a command that started this one",
+			     quote(ask->name));
+		return true; /* so it is not even opened */
+	}
 	if (held_by_process(lock))
 		die(EXIT_SYSTEM,
 		    "%s has an fcntl: lock of this very process, which opening the file again "
 		    "would drop: name all locks of a job in one lockrun",
 		    quote(ask->name));
-	struct held held = held_above(lock);
-	if (!stands_in_the_way(&held, ask->mode))
-		return false;
-	if (!set->reentrant || held.whole < ask->mode)
+	if (stands_in_the_way(&held, ask->mode))
 		refuse(ask->name, &held, ask->mode);
-	if (set->common->verbose)
-		warn("%s is held already by a command that started this one", quote(ask->name));
-	return true;
+	return false;
 }
 
 /*
@@ -117,6 +120,19 @@ static _Noreturn void cannot_open(const struct lockset *set, const char *name, i
 	exit(set->common->busy_status);
 }
 
+/* Who can read a file can keep it locked for ever. That may be meant, so only who asked hears of it. */
+static void say_who_else(const struct lockset *set, const struct sync_lock *lock)
+{
+	struct stat st;
+	if (fstat(sync_lock_fd(lock), &st))
+		return;
+	bool foreign = st.st_uid != geteuid() && st.st_uid != 0;
+	if (foreign || (st.st_mode & 044 && !set->create_mode))
+		warn("%s is open to others, who could keep it locked: it belongs to uid %u, and "
+		     "has mode %o",
+		     quote(sync_lock_name(lock)), (unsigned)st.st_uid, st.st_mode & 0777u);
+}
+
 void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t count)
 {
 	if (set->common->verbose)
@@ -135,6 +151,8 @@ void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t co
 		int r = open_one(set, asks[i].name, &want->lock);
 		if (r)
 			cannot_open(set, asks[i].name, r);
+		if (set->common->verbose)
+			say_who_else(set, want->lock);
 		want->mode = asks[i].mode;
 		set->count++;
 	}

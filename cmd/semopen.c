@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening a semaphore; and errno with the circumstances, turned into advice. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "exitcode.h"
@@ -23,6 +24,8 @@ static const char *reason(int err)
 	case EUCLEAN:
 		return "the file is damaged, or no such semaphore (another libc's, perhaps): "
 		       "see syncbox(1)";
+	case EFBIG:
+		return "the limit on the size of files is too low for it: raise ulimit -f";
 	case ENODEV:
 		return "there is no /dev/shm: mount it, or use pool:/PATH";
 	case ENOSPC:
@@ -134,6 +137,16 @@ struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts)
 	return sem;
 }
 
+/* Where a posix: semaphore has its ledger: sync-backends(7). */
+static const char *ledger_of(const struct sync_sem *sem)
+{
+	char path[300];
+	const char *name = strchr(sync_sem_name(sem), ':');
+	name = name ? name + 1 : sync_sem_name(sem);
+	snprintf(path, sizeof(path), "/dev/shm/dbt.%s", name + (*name == '/'));
+	return quote(path);
+}
+
 int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 {
 	const char *name = quote(sync_sem_name(sem));
@@ -156,12 +169,17 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 		return EXIT_BAD_USAGE;
 	case EPERM:
 		if (!(sync_sem_caps(sem) & SYNC_CAP_RESIZE) && sync_sem_caps(sem) & SYNC_CAP_SHARE)
-			warn("cannot %s %s: its ledger, /dev/shm/dbt.NAME, was made by somebody "
-			     "whom we cannot trust: have it removed",
-			     what, name);
+			warn("cannot %s %s: its ledger, %s, was made by somebody whom we cannot "
+			     "trust: have it removed",
+			     what, name, ledger_of(sem));
 		else
 			warn("cannot %s %s: %s", what, name, strerror(-err));
 		return EXIT_DENIED;
+	case EBADMSG:
+		warn("cannot %s %s: its ledger, %s, is none, or was damaged or removed: remove it, "
+		     "and try again",
+		     what, name, ledger_of(sem));
+		return EXIT_BAD_DATA;
 	case EIDRM:
 		warn("%s was removed", name);
 		return EXIT_GONE;

@@ -9,6 +9,7 @@
 #include "libsync.h"
 
 #include "applet.h"
+#include "child.h"
 #include "common.h"
 #include "exitcode.h"
 #include "holders.h"
@@ -142,12 +143,6 @@ static const struct argp argp = {
 static int post(const struct opts *o, struct sync_sem *sem)
 {
 	int r = sync_sem_post(sem, o->count, o->max);
-	if (r == -EOPNOTSUPP) {
-		warn("%s: the permits of a pool come back by themselves: --resize=N makes it "
-		     "larger, --fd=N gives back what a descriptor has",
-		     quote(o->name));
-		return EXIT_BAD_USAGE;
-	}
 	if (r == -EAGAIN) {
 		if (!o->common.quiet)
 			warn("%s has %u permits, or nearly: not giving %u more", quote(o->name),
@@ -230,13 +225,29 @@ static int repair(const struct opts *o, struct sync_sem *sem)
 	return EXIT_DONE;
 }
 
+/* What this kind of semaphore cannot do is refused before one is made. */
+static void check_kind(const struct opts *o)
+{
+	unsigned can = sync_sem_caps_of(o->name);
+	if (o->action == POST && !(can & SYNC_CAP_SHARE))
+		die(EXIT_BAD_USAGE,
+		    "%s: the permits of a pool come back by themselves: --resize=N makes it "
+		    "larger, --fd=N gives back what a descriptor has",
+		    quote(o->name));
+	if ((o->action == RESIZE || o->action == DRAIN) && !(can & SYNC_CAP_RESIZE))
+		die(EXIT_BAD_USAGE, "%s: only a pool can be resized or drained", quote(o->name));
+}
+
 static int run(int argc, char **argv)
 {
 	static struct opts o;
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.common.verbose)
+		child_guard_messages(true);
 	const struct timespec *deadline = common_deadline(&o.common);
+	check_kind(&o);
 	struct sync_sem *sem = semopen(o.name, &o.open);
 	switch (o.action) {
 	case RESIZE:

@@ -339,15 +339,6 @@ static int print_value(struct sync_sem *sem)
 	return EXIT_DONE;
 }
 
-static int print_path(struct sync_sem *sem)
-{
-	const char *path = sync_sem_path(sem);
-	if (!path)
-		return semfail("name the file of", sem, 0, -EOPNOTSUPP);
-	puts(path);
-	return EXIT_DONE;
-}
-
 /* What this kind of semaphore cannot do is refused before one is made; what all can do is returned. */
 static unsigned check_kinds(const struct opts *o)
 {
@@ -360,6 +351,8 @@ static unsigned check_kinds(const struct opts *o)
 		if (o->zero && !(can & SYNC_CAP_ZERO))
 			die(EXIT_BAD_USAGE, "%s: only a sysv: semaphore can be waited for to be 0",
 			    quote(name));
+		if (o->path && !(can & SYNC_CAP_INHERIT))
+			die(EXIT_BAD_USAGE, "%s: only a pool has a file to name", quote(name));
 		if (o->asks[i].count > 1 && !(can & SYNC_CAP_COUNT))
 			die(EXIT_BAD_USAGE,
 			    "%s: of this kind only one permit at a time can be taken", quote(name));
@@ -382,6 +375,8 @@ static int run(int argc, char **argv)
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.common.verbose)
+		child_guard_messages(true);
 	j.deadline = common_deadline(&o.common);
 	o.open.label = o.command ? o.command[0] : NULL;
 	unsigned caps = check_kinds(&o);
@@ -392,8 +387,10 @@ static int run(int argc, char **argv)
 		};
 	if (o.value)
 		return print_value(j.wants[0].sem);
-	if (o.path)
-		return print_path(j.wants[0].sem);
+	if (o.path) {
+		puts(sync_sem_path(j.wants[0].sem));
+		return EXIT_DONE;
+	}
 	bool in_place = caps & SYNC_CAP_EXEC;
 	j.flags = (o.command ? SYNC_SEM_OWNED : 0) | (in_place || !o.command ? SYNC_SEM_EXEC : 0);
 	/* From the moment we own something that only we can give back. */
@@ -407,10 +404,8 @@ static int run(int argc, char **argv)
 			       asked_of(&o, failed), r);
 	if (supervised)
 		child_hold_signals();
-	if (o.common.verbose) {
-		child_guard_messages(true);
+	if (o.common.verbose)
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
-	}
 	return o.command ? run_command(&j, !supervised) : EXIT_DONE;
 }
 

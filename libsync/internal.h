@@ -205,6 +205,9 @@ MUST_CHECK int sync_fd_raise(int fd);
 /* 0; -ENOTUNIQ: its file system tells of another file each time it is asked; who compares never comes to an end. */
 MUST_CHECK int sync_fd_is_steady(int fd);
 
+/* May a file be written up to END? -EFBIG: RLIMIT_FSIZE forbids it, and SIGXFSZ would come of trying. */
+MUST_CHECK int sync_file_may_end(uint64_t end);
+
 /* Open (and make) the file of a path, or look at a borrowed descriptor; sets fd, dev, ino, type. */
 MUST_CHECK int sync_lockfile_open(struct sync_lock *l, const struct timespec *deadline);
 /* The same again, after the name was found to lead elsewhere; fd is replaced. */

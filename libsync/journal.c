@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -333,14 +332,13 @@ static int lay_out(int fd, size_t room)
 {
 	struct file f = {.head = {.layout = layout, .room = room}, .number = -1};
 	char ones[PAGE];
-	struct rlimit limit;
-	/* The kernel would say it by SIGXFSZ. */
-	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < HEADER + room)
-		return -EFBIG;
+	int r = sync_file_may_end(HEADER + room);
+	if (r)
+		return r;
 	memset(ones, 0xFF, sizeof(ones));
 	for (size_t at = 0; at < room;) {
 		size_t n = room - at < PAGE ? room - at : PAGE;
-		int r = write_all(fd, ones, n, (off_t)(HEADER + at));
+		r = write_all(fd, ones, n, (off_t)(HEADER + at));
 		if (r)
 			return r;
 		at += n;

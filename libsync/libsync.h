@@ -296,7 +296,7 @@ unsigned sync_sem_caps_of(const char *name);
  * -ENOENT missing; -ENXIO and cannot be made (sysv:id=N); -EINVAL not a legal name; -ENAMETOOLONG; -EEXIST the key belongs to another
  * object (a collision); -EUCLEAN the object is damaged, or another libc's; -ERANGE more permits
  * than there can be; -ENOTDIR a pool by name, and no opts.directory; -ENOSPC SEMMNI, or the file
- * system; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
+ * system; -EFBIG RLIMIT_FSIZE; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
  * open, is open on another file; or what the kernel says. sync-backends(7), SEMAPHORES.
  */
 int sync_sem_open(const char *name, const struct sync_sem_opts *opts, struct sync_sem **out);
@@ -313,7 +313,8 @@ enum {
 /*
  * Take COUNT permits, all or none. A waiter keeps its place in the queue until the deadline.
  * 0, -ETIMEDOUT, -EINTR, -EIDRM it was removed; -EINVAL COUNT is 0; -E2BIG more than the pool
- * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited;
+ * has, or could ever have; -EOPNOTSUPP see the capability bits; -EUCLEAN damaged while we waited; -EBADMSG, -EPERM its ledger (posix) is
+ * damaged, or was made by somebody whom we cannot trust;
  * -EUSERS no room for one more owner (posix: 1024); -ERANGE more than 32767 owned by one process (sysv); -EACCES it
  * can only be read; -ENOMEM, -EMFILE no thread or descriptor to wait with; -EAGAIN, -EBUSY, -ENOTUNIQ as a lock.
  * sync-backends(7), SEMAPHORES.

@@ -2,6 +2,7 @@
 /* The file behind a lock: found or made without being hung, tricked or harmed, and looked up again. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +131,12 @@ int sync_fd_is_steady(int fd)
 	if (fstat(fd, &a) || fstat(fd, &b))
 		return -errno;
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? 0 : -ENOTUNIQ;
+}
+
+int sync_file_may_end(uint64_t end)
+{
+	struct rlimit limit;
+	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < end ? -EFBIG : 0;
 }
 
 /* Remember which file it is; what we looked at and what we opened may differ. */

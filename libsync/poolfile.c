@@ -81,8 +81,9 @@ void sync_poolfile_record(int fd, unsigned slot, const char *label)
 		line[n++] = (char)(*label > ' ' && *label < 127 ? *label : '?');
 	memset(line + n, ' ', (size_t)(RECORD - n));
 	line[RECORD - 1] = '\n';
-	/* A full disk shall keep nobody from a permit. */
-	if (pwrite(fd, line, RECORD, HEADER + (off_t)RECORD * slot) < 0)
+	off_t at = HEADER + (off_t)RECORD * slot;
+	/* Neither a full disk nor a limit shall keep anybody from a permit. */
+	if (sync_file_may_end((uint64_t)at + RECORD) || pwrite(fd, line, RECORD, at) < 0)
 		return;
 }
 
@@ -211,6 +212,9 @@ static int fill(int fd, const char *path, const struct sync_sem_opts *opts)
 	char header[HEADER + 1];
 	struct sync_poolinfo info = {.size = opts->initial};
 	struct stat st;
+	int r = sync_file_may_end(HEADER);
+	if (r)
+		return r;
 	int dir = wake_dir(path, file_mode(opts), geteuid());
 	if (dir >= 0 && !fstat(dir, &st))
 		info.wake = st.st_ino;
@@ -362,6 +366,9 @@ int sync_poolfile_await_size(void *page, uint32_t word)
 static int write_header(int fd, const struct sync_poolinfo *info)
 {
 	char header[HEADER + 1];
+	int r = sync_file_may_end(HEADER);
+	if (r)
+		return r;
 	format_header(header, info);
 	ssize_t n = pwrite(fd, header, HEADER, 0);
 	return n == HEADER ? 0 : n < 0 ? -errno : -ENOSPC;

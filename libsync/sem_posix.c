@@ -148,6 +148,8 @@ static int open_ledger(struct posix_sem *p, bool create)
 	if (e->fd >= 0)
 		return 0;
 	int r = sync_escrow_open(e, &p->file, create);
+	if (r == -EUCLEAN || r == -ELOOP)
+		return -EBADMSG; /* not that the semaphore is */
 	/* Whoever removed the name before we made the ledger has not seen it: leave none behind. */
 	if (!r && check_name(p)) {
 		sync_escrow_remove(e);
@@ -161,7 +163,7 @@ static int open_ledger(struct posix_sem *p, bool create)
 static int open_peer(const struct posix_sem *p)
 {
 	int peer = sync_escrow_peer_open(&p->escrow);
-	return peer != -ESTALE ? peer : check_name(p) ? -EIDRM : -EUCLEAN;
+	return peer != -ESTALE ? peer : check_name(p) ? -EIDRM : -EBADMSG;
 }
 
 /* Try once. -EAGAIN. */

@@ -69,6 +69,9 @@ static int make_renamed(const char *path, const void *content, size_t size, cons
 
 static int make(const char *path, const void *content, size_t size, const struct stat *like)
 {
+	int r = sync_file_may_end(size);
+	if (r)
+		return r;
 	int fd = make_nameless(path, content, size, like);
 	return fd >= 0 || fd == -EEXIST ? fd : make_renamed(path, content, size, like);
 }

@@ -21,6 +21,15 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 make_it() { make -C tree B=build CC="${CC:-cc}" SANITIZE="${SANITIZE-}" "$@"; }
 status_is 0 "make all" make_it all
 
+mkdir tools
+ln -s /bin/* /usr/bin/* tools/ 2>/dev/null
+rm -f tools/scdoc tree/build/man/lockrun.1
+without_scdoc() { env PATH="$scratch/tools" make -C tree B=build CC="${CC:-cc}" SANITIZE="${SANITIZE-}" "$@"; }
+status_is 2 "make without scdoc" without_scdoc build/man/lockrun.1
+err=$(echo "$err" | grep -v '\*\*\*')
+says 'scdoc is missing: apt-get install scdoc (*)' "stops with one line that names the package"
+status_is 0 "and with it, goes on" make_it all
+
 # Those that stand in for a command of the system stay away from its name unless asked for.
 dropins=$(grep -l '\.drop_in = true' "$TOP"/cmd/*.c | sed 's,.*/,,; s/[.]c$//')
 applets=$(syncbox --list | grep -vxF "$dropins")

@@ -45,6 +45,26 @@ check "and ignored" \
 	test "$(perl all-blocked lockrun L grep SigIgn /proc/self/status)" = "$(perl all-blocked grep SigIgn /proc/self/status)"
 check "a reader of -v that goes away does not end the command" \
 	sh -c '{ lockrun -v L sh -c ": >ran-on"; echo $? >code; } 2>&1 | head -n 1 >first; test -e ran-on && test "$(cat code)" = 0'
+cat >unread <<'PERL'
+# A standard error that nobody reads, and whose SIGPIPE ends whoever writes to it.
+pipe my $reader, my $writer;
+close $reader;
+open STDERR, '>&', $writer;
+$SIG{PIPE} = 'DEFAULT';
+exec @ARGV;
+PERL
+mkfifo go
+lockrun L sh -c 'echo >held; read x <go' &
+holder=$!
+wait_for exists held
+perl unread lockrun -v L touch waited &
+waiter=$!
+wait_for waits L
+release go
+wait $holder
+wait $waiter
+status_is 0 "-v that nobody reads ends no wait" sh -c "exit $?"
+check "the command runs" test -e waited
 
 # --- limits ---
 
@@ -164,6 +184,18 @@ if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null 
 	status_is 71 "71: fork refused" strace -o trace -e trace=vfork,clone,clone3 -e inject=vfork,clone,clone3:error=EAGAIN lockrun L sh -c ': >ran2'
 	says "*it was not run" "we say that the command was not run"
 	check "and it was not" test ! -e ran2
+	: >existing
+	strace -o trace -e trace='?open,openat' lockrun existing true
+	check "a file that exists is opened without O_CREAT, which could be refused for it" \
+		sh -c 'grep "\"existing\"" trace >opened && ! grep O_CREAT opened'
+	lockrun L sh -c 'echo >held2; read x <go' &
+	holder=$!
+	wait_for exists held2
+	status_is 75 "a wait that ends" strace -f -o trace lockrun -w 0.1 L true
+	check "is by CLOCK_MONOTONIC alone: the date may jump" \
+		sh -c 'grep -q "timer_create(CLOCK_MONOTONIC" trace && ! grep -E "CLOCK_REALTIME|setitimer|alarm\(" trace'
+	release go
+	wait $holder
 	strace -o trace lockrun -F L true
 	check "a start asks for no memory" \
 		sh -c 'sed -n "/^fcntl(2, /,/^execve/p" trace | { ! grep -E "^(brk|mmap|getrandom)"; }'

@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lockrun at a terminal: Ctrl-C, Ctrl-Z and fg, reading from it, and the line that says who is waited for.
+# lockrun at a terminal: Ctrl-C, Ctrl-\, Ctrl-Z and fg, a hang-up, reading from it, and the line that says who is
+# waited for. And Ctrl-C of semwait.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # terminal SHELL-LINE: run it on a terminal of its own; what we write to the fifo `keys` is typed.
 mkfifo keys
 terminal() {
-	# Background jobs ignore INT and QUIT, and so would all that is run from here.
-	timeout -s KILL 60 perl -e '@SIG{qw(INT QUIT)} = ("DEFAULT") x 2; exec @ARGV' \
+	# Background jobs ignore INT and QUIT, nohup HUP, and so would all that is run from here.
+	timeout -s KILL 60 perl -e '@SIG{qw(INT QUIT HUP)} = ("DEFAULT") x 3; exec @ARGV' \
 		script -qefc "$1" screen <keys >/dev/null 2>&1 &
 	terminal=$!
 	exec 7>keys
@@ -32,8 +33,17 @@ ended
 status_is 130 "Ctrl-C ends command and lockrun, status 130" sh -c "exit $?"
 check "and the lock is free" lockrun -n L true
 
+terminal 'ulimit -c 0; exec lockrun L sleep 600' # ok: a job
+wait_for states_are S
+type_keys '\034'
+ended
+status_is 131 "Ctrl-\\ does too, status 131" sh -c "exit $?"
+check "and frees the lock" lockrun -n L true
+
 cat >witness <<'PERL'
-$SIG{INT} = sub { open my $f, '>>', 'seen'; print $f "INT\n" };
+for my $sig (qw(INT HUP)) {
+	$SIG{$sig} = sub { open my $f, '>>', 'seen'; print $f "$sig\n" };
+}
 open my $f, '>', 'ready';
 select undef, undef, undef, 0.01 until -e 'enough';
 PERL
@@ -45,6 +55,18 @@ wait_for test -s seen
 ended
 status_is 0 "a command that survives Ctrl-C keeps lockrun" sh -c "exit $?"
 check "and got the signal once" test "$(cat seen)" = INT
+
+# Who has the other side of the terminal goes, and lockrun leads the session.
+rm -f ready seen enough
+terminal 'exec lockrun L perl witness'
+wait_for exists ready
+wrapper=$(lockrun --who L | awk '$1 == "holds" && / lockrun L perl witness/ { print $2 }')
+kill -KILL "$(awk '$1 == "PPid:" { print $2 }' "/proc/$wrapper/status")"
+wait_for test -s seen
+check "a hang-up is passed on, and lockrun waits for the command" lockrun -n -E 0 L false
+: >enough
+check "which got it once, and then the lock is free" sh -c 'lockrun -w 20 L true && test "$(cat seen)" = HUP'
+ended
 
 terminal 'exec lockrun L head -n 1'
 type_keys 'typed\n'
@@ -114,5 +136,36 @@ ended
 check "-q: not a word" sh -c '! grep -q waiting screen'
 release go
 wait
+
+# --- semwait ---
+
+trap 'rm -f "/dev/shm/sem.t$$" "/dev/shm/dbt.t$$"; cleanup' EXIT
+value_is() { [ "$(semwait --value "$1")" = "$2" ]; }
+head_waits() { lockrun --who "ofd:$1" 2>/dev/null | grep -q '^holds.* 4+1 '; }
+semwait -i 1 pool:./p sh -c 'read x <go' &
+holder=$!
+wait_for value_is pool:./p 0
+terminal 'exec semwait pool:./p true'
+wait_for head_waits p
+type_keys '\003'
+ended
+status_is 130 "Ctrl-C ends a semwait that waits" sh -c "exit $?"
+release go
+wait $holder
+check "and it took no permit" value_is pool:./p 1
+for sem in pool:./p posix:/t$$; do
+	if ! semwait -n -i 1 "$sem" true; then
+		skip "$sem: Ctrl-C" "it cannot be had here"
+		continue
+	fi
+	rm -f runs
+	terminal "exec semwait $sem sh -c 'echo >runs; exec sleep 600'" # ok: a job
+	wait_for exists runs
+	type_keys '\003'
+	ended
+	status_is 130 "${sem%%:*}: Ctrl-C ends semwait and its command" sh -c "exit $?"
+	wait_for value_is "$sem" 1
+	check "${sem%%:*}: and the permit is back" value_is "$sem" 1
+done
 
 done_testing

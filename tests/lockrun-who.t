@@ -104,6 +104,14 @@ fi
 status_is 75 "our own descriptor is named when nobody else holds" sh -c 'exec 9>FF; lockrun 9; exec env -u SYNCBOX_HELD lockrun -n FF true'
 says "*held by a descriptor that this command was started with" "as what it is"
 
+sh -c 'exec 8<>V; lockrun -s ofd:8; echo $$ >in-the-way; exec sleep 600' & # ok: a holder
+a=$!
+wait_for test -s in-the-way
+status_is 75 "a conversion that another shared lock keeps us from" \
+	sh -c 'exec 9<>V; lockrun -s ofd:9; lockrun -n ofd:9; exit $?'
+says "lockrun: 'ofd:9' is held by pid $a (*) for *s" "names that one alone, not our own caller"
+kill $a
+
 # Names that would play tricks on a terminal or a parser.
 name=$(printf 'a\nb\033[31m\a\tc\\d%b' '\0377')
 lockrun "$name" perl -e '$0 = "x\"\\\x01\xfe\xc3\xa4"; open F, ">up"; sleep 600' & # ok: a holder

@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-mkdir dir private && mkfifo fifo && ln -s plain link && ln -s nowhere dangling
+mkdir dir private && mkfifo fifo go go2 && ln -s plain link && ln -s nowhere dangling
 : >plain
 printf '#!/bin/sh\n' >not-executable
 
@@ -73,6 +73,7 @@ status_is 65 "65: a descriptor of a device" sh -c 'lockrun 9 9</dev/null'
 status_is 65 "65: a descriptor of a pipe" sh -c ': | lockrun 0'
 status_is 64 "64: --rm with --follow" lockrun --rm --follow link true
 status_is 64 "64: an empty name" lockrun '' true
+status_is 64 "64: a name of 300 characters" lockrun "$(printf %0300d 0)" true
 status_is 64 "64: a range that overflows" lockrun ofd:L@9223372036854775807+2 true
 status_is 64 "64: a range start that overflows" lockrun ofd:L@9223372036854775808 true
 status_is 0 "the largest range" lockrun ofd:L@9223372036854775806+2 true
@@ -113,6 +114,17 @@ else
 	status_is 77 "77: a directory that may not be written" $drop "$BUILD/bin/lockrun" private/L true
 fi
 
+if mknod loop b 7 0 2>/dev/null && head -c 0 loop 2>/dev/null; then
+	lockrun loop sh -c 'echo >disk; read x <go' &
+	holder=$!
+	wait_for exists disk
+	status_is 75 "a block device can be locked" lockrun -n loop true
+	release go
+	wait $holder
+else
+	skip "a block device can be locked" "needs one, and root to make a name for it"
+fi
+
 # --- the command line ---
 
 status_is 0 "options of the command are left alone" lockrun L ls -d .
@@ -139,7 +151,6 @@ status_is 0 "a read-only file can be locked" sh -c ': >ro && chmod 444 ro && loc
 status_is 0 "a background process that COMMAND leaves does not keep the lock" \
 	sh -c 'lockrun L sh -c "sleep 600 >/dev/null 2>&1 & echo \$! >bg" && lockrun -n L true'
 kill "$(cat bg)"
-mkfifo go
 lockrun --hold=tree L sh -c '(read x <go) & exit 9' 2>tree.err &
 tree=$!
 wait_for grep -q 'lock is kept for pid .* (sh)' tree.err
@@ -163,6 +174,16 @@ release go
 
 check "COMMAND inherits the descriptor, at 10 or above" \
 	sh -c 'lockrun L sh -c "ls -l /proc/self/fd" | grep "[1-9][0-9] -> .*/L$"'
+cat >scribble <<'PERL'
+use POSIX ();
+for my $fd (10 .. 20) {
+	next if (readlink("/proc/self/fd/$fd") // '') !~ m{/L$};
+	exit 1 if defined POSIX::write($fd, 'x', 1);
+	exit($! == POSIX::EBADF ? 0 : 2);
+}
+exit 3;
+PERL
+status_is 0 "by which it cannot write to the file: EBADF" lockrun L perl scribble
 check "-o: it does not" sh -c '! lockrun -o L sh -c "ls -l /proc/self/fd" | grep "/L$"'
 check "-o: the lock is held all the same" sh -c 'lockrun -o L lockrun -n -E 75 L true 2>&1 | grep "is held by a command"'
 check "-F: no extra process" sh -c 'test "$(lockrun -F L sh -c "echo \$PPID")" = $$'
@@ -256,7 +277,8 @@ check "--rm removes it when the command fails" sh -c 'lockrun --rm X false; test
 lockrun X sh -c 'echo >started; read x <go' 2>/dev/null &
 holder=$!
 wait_for exists started
-lockrun --rm X sh -c 'echo >second; read x <go' &
+# A FIFO of its own: whoever wakes the first may still have that one open when this one reads.
+lockrun --rm X sh -c 'echo >second; read x <go2' &
 second=$!
 wait_for waits X
 rm X
@@ -266,7 +288,7 @@ release go
 wait $holder
 wait_for exists second
 check "a waiter on a removed file starts again on the new one" holds X
-release go
+release go2
 wait $second
 check "and removes it in the end" test ! -e X
 check "--rm leaves a file alone that is not the one locked" sh -c 'lockrun --rm Y sh -c "rm Y && echo new >Y"; test "$(cat Y)" = new'
@@ -296,6 +318,21 @@ check "a timed wait uses no CPU to speak of" sh -c 'lockrun W sleep 600 & p=$!; 
 	set -- $(cat /proc/$$/stat); shift 15; test $(($1 + $2)) -lt 100'
 lockrun -v -w 5 L true 2>verbose.txt
 check "-v tells what happens" sh -c 'grep -q "locked .L. after" verbose.txt && grep -q "running .true." verbose.txt && grep -q unlocked verbose.txt'
+chmod 600 plain
+status_is 0 "-v of a file that is ours alone" lockrun -v plain true
+check "says nothing of others" sh -c '! echo "$1" | grep "open to others"' sh "$err"
+chmod 604 plain
+status_is 0 "-v of a file that others can read" lockrun -v plain true
+says "*'plain' is open to others, who could keep it locked: it belongs to uid $(id -u), and has mode 604*" "says that they can lock it"
+status_is 0 "but not if that is meant" lockrun -v -m 604 plain true
+check "as -m says" sh -c '! echo "$1" | grep "open to others"' sh "$err"
+if [ "$(id -u)" -eq 0 ]; then
+	: >theirs && chmod 600 theirs && chown 65534 theirs
+	status_is 0 "-v of a file that another user made before us" lockrun -v theirs true
+	says "*'theirs' is open to others*it belongs to uid 65534*" "says whose it is"
+else
+	skip "-v of a file that another user made before us" "needs root to be another"
+fi
 
 # --- re-entry ---
 
@@ -309,6 +346,11 @@ status_is 71 "for fcntl also in the same process, whose lock a second open would
 status_is 71 "by another descriptor" lockrun L sh -c 'lockrun 9 9<L'
 status_is 0 "by the same descriptor it is a conversion" sh -c '(lockrun 9; SYNCBOX_HELD=$$:9 lockrun -s 9) 9<L'
 status_is 5 "--reentrant passes" lockrun L lockrun --reentrant L sh -c 'exit 5'
+status_is 5 "for fcntl too, in the same process" lockrun fcntl:L lockrun --reentrant fcntl:L sh -c 'exit 5'
+for mode in -x -s; do
+	status_is 0 "under which the lock stays, $mode" \
+		lockrun $mode fcntl:L lockrun $mode --reentrant fcntl:L sh -c 'lockrun --who L | grep -q "^holds.* fcntl "'
+done
 status_is 0 "shared under shared passes" lockrun -s L lockrun -n -s L true
 status_is 71 "exclusive under shared cannot, even so" lockrun -s L lockrun --reentrant L true
 status_is 0 "another lock passes" lockrun L lockrun -n L2 true
@@ -333,6 +375,27 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do d
 # shellcheck disable=SC2086 # words are wanted
 status_is 71 "re-entry is noticed 26 levels up" lockrun L $deep
 rm -f deep*
+# Of a process that cannot be: what a script carries on that keeps the variable for long.
+dead=$(printf '99999999:77 %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+dead="$dead$dead$dead"
+status_is 0 "claims of locks that are long free do not add up" env SYNCBOX_HELD="$dead" lockrun -n L true
+status_is 71 "and push out none of a process above us" \
+	lockrun -o L sh -c "SYNCBOX_HELD='$dead'\$SYNCBOX_HELD lockrun L2 lockrun L true"
+says "*'L' is held by a command*" "which is noticed"
+status_is 71 "nor of a descriptor that we have" \
+	sh -c "(lockrun 9; SYNCBOX_HELD='$dead 99999999:9' lockrun L2 lockrun L true) 9>L"
+says "*'L' is held by a command*" "which is noticed too"
+
+cp "$BUILD/bin/syncbox" setuid && chmod 4755 setuid && mkdir setuid.d && ln setuid setuid.d/lockrun
+# shellcheck disable=SC2086 # words are wanted
+if [ "$(id -u)" -eq 0 ] && $drop setuid.d/lockrun by-root true 2>/dev/null && [ "$(stat -c %u by-root)" -eq 0 ]; then
+	# shellcheck disable=SC2086
+	status_is 75 "a set-user-ID lockrun does not believe SYNCBOX_HELD" lockrun -o L $drop setuid.d/lockrun -n L true
+	# shellcheck disable=SC2086
+	status_is 3 "nor \$SHELL" env SHELL=/bin/echo $drop setuid.d/lockrun L -c 'exit 3'
+else
+	skip "a set-user-ID lockrun believes no environment" "needs root to make one"
+fi
 
 # --- two names of one file ---
 
@@ -340,7 +403,7 @@ rm -f deep*
 lockrun two sh -c 'echo >two-held; read x <go' 2>/dev/null &
 holder=$!
 wait_for exists two-held
-lockrun -l two one sh -c 'echo >both-held; read x <go' 2>/dev/null &
+lockrun -l two one sh -c 'echo >both-held; read x <go2' 2>/dev/null &
 both=$!
 wait_for waits one
 rm two
@@ -348,7 +411,7 @@ release go
 wait $holder 2>/dev/null
 wait_for exists both-held
 status_is 75 "a name folded into another is looked up again too" env -u SYNCBOX_HELD lockrun -n two true
-release go
+release go2
 wait $both
 
 # --- signals ---

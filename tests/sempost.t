@@ -7,7 +7,8 @@
 K=$(printf 0x5e%06x $$) # a key of our own: what is made under a key can be removed by it
 S=sysv:$K
 P=pool:./p
-trap 'ipcrm -S $K 2>/dev/null; cleanup' EXIT
+K2=$(printf 0x5b%06x $$)
+trap 'ipcrm -S $K 2>/dev/null; ipcrm -S $K2 2>/dev/null; cleanup' EXIT
 value_is() { [ "$(semwait --value "$1")" = "$2" ]; }
 in_line() { semwait -n -c 32767 $S true 2>&1 | grep -q ", $1 waiting"; }
 # Does a process wait for permits of the pool FILE, as the head of the line?
@@ -54,6 +55,11 @@ status_is 64 "64: --resize with -c" sempost --resize=2 -c 2 $P
 status_is 64 "64: --resize with --drain" sempost --resize=2 --drain $P
 status_is 64 "64: --resize of what is no pool" sempost --resize=2 $S
 status_is 64 "64: --drain of what is no pool" sempost --drain $S
+for refused in "--resize=9 sysv:$K2" "--drain sysv:$K2" "pool:./refused"; do
+	# shellcheck disable=SC2086 # words are wanted
+	status_is 64 "64: -i 3 $refused" sempost -i 3 $refused
+	status_is 66 "and what is refused is not made" semwait --value "${refused##* }"
+done
 status_is 64 "64: --fd of what is no pool" sempost --fd 9 $S
 semwait -i 2 $P true
 status_is 64 "64: a post to a pool" sempost $P

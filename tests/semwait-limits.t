@@ -50,6 +50,22 @@ for sem in $kinds; do
 	check "${sem%%:*}: the permit is back" value_is $sem 1
 done
 status_is 74 "74: --path that cannot be written" sh -c "semwait --path $P >/dev/full"
+cat >unread <<'PERL'
+# A standard error that nobody reads, and whose SIGPIPE ends whoever writes to it.
+pipe my $reader, my $writer;
+close $reader;
+open STDERR, '>&', $writer;
+$SIG{PIPE} = 'DEFAULT';
+exec @ARGV;
+PERL
+semwait -n $S
+perl unread semwait -v $S touch waited &
+waiter=$!
+wait_for in_line $S 1
+status_is 0 "sempost -v that nobody reads" perl unread sempost -v $S
+wait $waiter
+status_is 0 "semwait -v that nobody reads ends no wait" sh -c "exit $?"
+check "the command runs" test -e waited
 
 # --- limits ---
 
@@ -68,6 +84,27 @@ status_is 0 "a million permits cannot be, 32767 can" semwait -i 32767 -c 32767 $
 check "they come back" value_is $S 32767
 status_is 71 "71: one more" sempost $S
 check "is not given" value_is $S 32767
+
+# Writing beyond it would be a SIGXFSZ; also for what says so in a file.
+no_files() {
+	{ prlimit --fsize=0 "$@"; echo $? >code; } 2>&1 | cat >&2
+	return "$(cat code)"
+}
+semwait -i 20 pool:./small true
+status_is 0 "no file may be written: a permit of a pool all the same" no_files semwait -n pool:./small true
+status_is 0 "nor only small ones: also the last of 20" prlimit --fsize=1024 semwait -n -c 20 pool:./small true
+status_is 71 "71: but no pool can be made" no_files semwait -n -i 1 pool:./none true
+says "semwait: cannot open 'pool:./none': *ulimit -f*" "the limit is named"
+check "and nothing is left of it" test "$(echo none*)" = 'none*'
+status_is 71 "71: nor be resized" no_files sempost --resize 5 pool:./small
+says "sempost: cannot resize 'pool:./small': *ulimit -f*" "the limit is named"
+case $kinds in *posix*)
+	X2=posix:/t$$.limit
+	status_is 71 "71: nor a posix: semaphore be made" no_files semwait -n -i 1 "$X2"
+	says "semwait: cannot open '$X2': *ulimit -f*" "the limit is named"
+	status_is 66 "and there is none" semwait --value "$X2"
+	;;
+esac
 
 ns="unshare -i"
 [ "$(id -u)" -eq 0 ] || ns="unshare -Uri"
@@ -110,6 +147,17 @@ fi
 # --- makers that are killed ---
 
 if command -v strace >/dev/null && [ -z "${SANITIZE-}" ] && strace -o /dev/null true 2>/dev/null; then
+	ipcrm -S "$K"
+	semwait -nq -i 0 $S
+	semwait -i 0 --path pool:./empty >/dev/null
+	case $kinds in *posix*) semwait -n "$X" ;; esac
+	for sem in $S pool:./empty ${kinds#"$S $P"}; do
+		status_is 75 "${sem%%:*}: a wait that ends" strace -f -o trace semwait -w 0.1 "$sem" true
+		# semtimedop and ppoll are told how long; and a futex without a deadline may name any clock.
+		check "${sem%%:*}: is by CLOCK_MONOTONIC alone: the date may jump" \
+			sh -c 'grep -Eq "semtimedop|ppoll|timer_create\(CLOCK_MONOTONIC" trace && ! grep -v NULL trace | grep -E "CLOCK_REALTIME|setitimer|alarm\("'
+	done
+	case $kinds in *posix*) sempost "$X" ;; esac
 	broken='' points=0
 	# Killed at each of its system calls: the next one finds it whole, with all permits.
 	for sem in $S pool:./killed; do
@@ -189,6 +237,13 @@ done
 rm "$shm" && ln -s /dev/zero "$shm"
 status_is 65 "posix: 65: a symbolic link" semwait -n "$X"
 rm "$shm"
+for damage in ':>' 'ln -s /dev/null'; do
+	semwait -i 1 -n "$X" && rm -f "/dev/shm/dbt.t$$" && sh -c "$damage /dev/shm/dbt.t$$"
+	sempost "$X"
+	status_is 65 "posix: 65: a ledger that is none: $damage" semwait -n "$X" true
+	says "semwait: cannot take from '$X': its ledger, '/dev/shm/dbt.t$$', is none*" "which is named, not the semaphore"
+	rm -f "$shm" "/dev/shm/dbt.t$$"
+done
 semwait -i 0 "$X" 2>torn.err &
 waiter=$!
 wait_for in_line "$X" 1

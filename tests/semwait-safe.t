@@ -129,6 +129,11 @@ status_is 0 "a semaphore with set-user-ID bits can be used" as 1001 100 semwait 
 check "but its ledger does not get them" test "$(stat -c %a "/dev/shm/dbt.$X")" = 666
 status_is 0 "and others of the same group can use that, too" as 1002 100 semwait "posix:/$X" true
 rm -f "/dev/shm/sem.$X" "/dev/shm/dbt.$X"
+semwait -i 1 "posix:/$X" true
+chown 65534 "/dev/shm/dbt.$X"
+status_is 77 "77: a ledger of another user" semwait "posix:/$X" true
+says "semwait: cannot take from 'posix:/$X': its ledger, '/dev/shm/dbt.$X', was made by somebody*" "is named"
+rm -f "/dev/shm/sem.$X" "/dev/shm/dbt.$X"
 
 mkdir trap.wake
 mkfifo trap.wake/0

@@ -16,7 +16,7 @@ PERL
 key() { perl "$scratch/key" "$1"; }
 remove() { ipcrm -S "$(key "$1")"; }
 long=$(printf "$S%0200d" 0 | cut -c 1-200)
-made="$S $S.2-a_B $S.init $S.race $S.order $S.gone $S.foreign $S.foreign2 $S.foreign3 $S.full $S.mode $S.bg $long"
+made="$S $S.path $S.2-a_B $S.init $S.race $S.order $S.gone $S.foreign $S.foreign2 $S.foreign3 $S.full $S.mode $S.bg $long"
 trap 'for s in $made; do remove "$s"; done 2>/dev/null; cleanup' EXIT
 value_is() { [ "$(semwait --value "$1")" = "$2" ]; }
 # A try that cannot succeed says how many wait.
@@ -74,6 +74,8 @@ status_is 64 "64: --path with a command" semwait --path pool:./p true
 status_is 64 "64: -z with -c" semwait -z -c 2 $S
 status_is 64 "64: -z with --value" semwait -z --value $S
 status_is 64 "64: --path of what has no file" semwait --path $S
+status_is 64 "64: also with -i" semwait --path -i 3 $S.path
+status_is 66 "which makes none then" semwait --value $S.path
 status_is 64 "64: -a of what is no pool" semwait -a $S $S true
 status_is 64 "64: --fd of what is no pool" semwait --fd 9 $S
 status_is 64 "64: --fd with a command" semwait --fd 9 pool:./p true
