@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exitcode.h"
+#include "jobserver.h"
 #include "say.h"
 #include "semopen.h"
 #include "syncdir.h"
@@ -118,10 +119,46 @@ __attribute__((noreturn)) static void fail_open(const char *name, const struct s
 	}
 }
 
-struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts)
+/* Make says that there is one, but it cannot be reached. */
+static const char *unreachable(int err)
+{
+	switch (-err) {
+	case EBADF:
+		return "make keeps it from this line: put a + in front of it";
+	case EBADFD:
+		return "its descriptors were closed, and are something else by now";
+	case ENOENT:
+	case ENOTDIR:
+		return "its FIFO is not there: it belongs to another container, perhaps";
+	case EACCES:
+		return "it belongs to another user";
+	default:
+		return NULL;
+	}
+}
+
+/* The jobserver that MAKEFLAGS names. Where there is none for us, we are one job and no more. */
+static struct sync_sem *open_server(const char *name, struct sync_sem_opts *opts, const char **why)
+{
+	struct sync_sem *sem;
+	*why = jobserver_find(opts);
+	if (*why)
+		return NULL;
+	int r = sync_sem_open(name, opts, &sem);
+	if (!r)
+		return sem;
+	*why = unreachable(r);
+	if (!*why)
+		fail_open(name, opts, r);
+	return NULL;
+}
+
+struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts, const char **why)
 {
 	struct sync_sem *sem;
 	int r = sync_sem_open(name, opts, &sem);
+	if (r == -EDESTADDRREQ)
+		return open_server(name, opts, why);
 	if (r == -ENOTDIR && !opts->directory) {
 		opts->directory = syncdir(opts->flags & SYNC_SEM_CREATE);
 		r = sync_sem_open(name, opts, &sem);
@@ -138,7 +175,10 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 	struct sync_sem_state now;
 	switch (-err) {
 	case E2BIG:
-		if (sync_sem_caps(sem) & SYNC_CAP_RESIZE && !sync_sem_state(sem, &now))
+		if (sync_sem_caps(sem) & SYNC_CAP_SERVED && !sync_sem_state(sem, &now))
+			warn("cannot take %u permits of %s: it has %u: ask for fewer, or make -j%u",
+			     count, name, now.capacity, count);
+		else if (sync_sem_caps(sem) & SYNC_CAP_RESIZE && !sync_sem_state(sem, &now))
 			warn("cannot take %u permits of %s: it has %u: ask for fewer, or sempost "
 			     "--resize",
 			     count, name, now.capacity);
@@ -146,15 +186,20 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 			warn("cannot take %u permits of %s: that is more than it can ever have",
 			     count, name);
 		return EXIT_BAD_USAGE;
+	case ENODEV:
+		warn("cannot %s %s: there is no /dev/shm for the ledger of what was taken: mount "
+		     "it",
+		     what, name);
+		return EXIT_SYSTEM;
 	case EOPNOTSUPP:
 		warn("cannot %s %s: this kind of semaphore does not do that: see "
 		     "sync-backends(7)",
 		     what, name);
 		return EXIT_BAD_USAGE;
 	case EPERM:
-		if (!(sync_sem_caps(sem) & SYNC_CAP_RESIZE) && sync_sem_caps(sem) & SYNC_CAP_SHARE)
-			warn("cannot %s %s: its ledger, /dev/shm/dbt.NAME, was made by somebody "
-			     "whom we cannot trust: have it removed",
+		if (!(sync_sem_caps(sem) & (SYNC_CAP_RESIZE | SYNC_CAP_EXEC)))
+			warn("cannot %s %s: its ledger in /dev/shm was made by somebody whom we "
+			     "cannot trust: have it removed",
 			     what, name);
 		else
 			warn("cannot %s %s: %s", what, name, strerror(-err));

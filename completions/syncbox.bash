@@ -434,6 +434,8 @@ _syncbox_options() {
 			'--init=any' '-i=any'
 			'--mode=any' '-m=any'
 			'--fd=any'
+			'--no-lend'
+			'--no-jobserver'
 			'--value'
 			'--path'
 			'--nonblock' '-n'

@@ -63,7 +63,7 @@ function __syncbox_options -a context
 	case 'sempost'
 		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'semwait'
-		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= no-lend no-jobserver value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	end
 end
 
@@ -494,6 +494,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s z -l zero -d 'Wait u
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s i -l init -x -d 'If SEM is missing, make it with N permits'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s m -l mode -x -d 'Mode of one that has to be made, in octal, instead of 600'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l fd -x -d 'Take a pool\'s permits for our caller\'s descriptor N'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l no-lend -d 'Inside make, keep our job slot while we wait'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l no-jobserver -d 'COMMAND shall not use make\'s jobserver'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l value -d 'Print how many permits are free, and take none'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l path -d 'Print the pool\'s file, and take none'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s n -l nonblock -d 'Try once, never wait'
