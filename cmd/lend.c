@@ -39,6 +39,7 @@ struct sync_sem *lend_begin(bool verbose)
 	if (!sem)
 		return NULL;
 	stop_catch();
+	stop_catch_second(); /* make passes on what the terminal has sent already */
 	if (!sync_sem_lend(sem)) {
 		if (verbose)
 			warn("lent a job slot to make");

@@ -137,7 +137,8 @@ static bool is_of_a_jobserver(const char *s, const char *end)
 
 static bool is_dashes(const char *s, const char *end)
 {
-	return end - s == 2 && !memcmp(s, "--", 2);
+	char word[4];
+	return copy_word(s, end, word, sizeof(word)) && !strcmp(word, "--");
 }
 
 static char *append(char *at, const char *s, size_t len)
@@ -146,17 +147,27 @@ static char *append(char *at, const char *s, size_t len)
 	return at + len;
 }
 
+/* A backslash that ends all means itself; with a blank behind it, it would not. */
+static char *append_word(char *at, const char *s, const char *end)
+{
+	size_t backslashes = 0;
+	while (end - backslashes > s && end[-1 - (ptrdiff_t)backslashes] == '\\')
+		backslashes++;
+	at = append(at, s, (size_t)(end - s));
+	return !*end && backslashes % 2 ? append(at, "\\", 1) : at;
+}
+
 char *makeflags_with(const char *flags, const char *words)
 {
 	flags = flags ? flags : "";
-	char *made = malloc(strlen(flags) + strlen(words) + 4);
+	char *made = malloc(strlen(flags) + strlen(words) + 8);
 	if (!made)
 		return NULL;
 	char *at = made;
 	const char *s = flags;
-	if (*s && !is_blank(*s) && *s != '-') {
+	if (*s && !is_blank(*s) && *s != '-' && !is_dashes(s, word_end(s))) {
 		const char *end = word_end(s);
-		at = append(at, s, (size_t)(end - s));
+		at = append_word(at, s, end);
 		s = end;
 	}
 	for (s = skip_blanks(s); *s && !is_dashes(s, word_end(s)); s = skip_blanks(word_end(s))) {
@@ -164,7 +175,7 @@ char *makeflags_with(const char *flags, const char *words)
 		if (is_of_a_jobserver(s, end))
 			continue;
 		*at++ = ' ';
-		at = append(at, s, (size_t)(end - s));
+		at = append_word(at, s, end);
 	}
 	*at++ = ' ';
 	at = append(at, words, strlen(words));

@@ -29,6 +29,7 @@
 #include "parse.h"
 #include "say.h"
 #include "semopen.h"
+#include "served.h"
 #include "stop.h"
 #include "waiting.h"
 
@@ -434,30 +435,6 @@ static unsigned check_kinds(const struct opts *o)
 	return caps;
 }
 
-/* From here to signals_again() what would kill us ends the wait only. */
-static void catch_signals(void)
-{
-	child_hold_signals();
-	stop_catch();
-	child_let_go();
-}
-
-/* They wait for COMMAND; but if one has come already it is not started, and nothing of make's is kept. */
-static void signals_again(struct job *j, int r)
-{
-	struct sync_sem *sem = j->wants[0].sem;
-	child_hold_signals();
-	stop_forget();
-	if (!stop_wanted())
-		return;
-	r = r ? 0 : sync_sem_release(sem);
-	if (r)
-		semfail("give back to", sem, 0, r);
-	sync_sem_close(sem);
-	child_let_go();
-	stop_end();
-}
-
 static int not_taken(struct job *j, struct sync_sem *failed, int r)
 {
 	const struct opts *o = j->opts;
@@ -498,10 +475,12 @@ static int run(int argc, char **argv)
 	struct sync_sem *failed;
 	j.served = supervised && caps & SYNC_CAP_SERVED;
 	if (j.served)
-		catch_signals();
+		served_begin();
 	int r = wait_for(&j, &failed);
-	if (j.served)
-		signals_again(&j, r);
+	if (j.served && served_end(j.wants[0].sem, r)) {
+		sync_sem_close(j.wants[0].sem); /* a ledger that nobody uses goes with us */
+		served_die();
+	}
 	if (r)
 		return not_taken(&j, failed, r);
 	if (supervised)

@@ -172,6 +172,21 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'jobpool')
+		options=(
+			'--jobs=any' '-j=any'
+			'--style=any'
+			'--name=any'
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'lockrun')
 		options=(
 			'--exclusive' '-x'
@@ -187,6 +202,7 @@ _syncbox_options() {
 			'--mode=any' '-m=any'
 			'--follow'
 			'--reentrant'
+			'--no-lend'
 			'--who'
 			'--json'
 			'--nonblock' '-n'
@@ -455,7 +471,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd jobpool lockrun mqpipe sempost semwait' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -472,6 +488,7 @@ _syncbox_operand() {
 	'evfd loop 1') kind='any' ;;
 	'evfd loop 2') kind='command' ;;
 	'evfd reset 1') kind='any' ;;
+	'jobpool 1') kind='command' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
 	'mqpipe 1') kind='word send recv work dead create info peek wait move flush rm' ;;
@@ -498,7 +515,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox evfd lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd jobpool lockrun mqpipe sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

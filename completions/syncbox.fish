@@ -34,8 +34,10 @@ function __syncbox_options -a context
 		printf '%s\n' f/force help usage V/version
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
+	case 'jobpool'
+		printf '%s\n' j/jobs= style= name= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant no-lend who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
@@ -104,6 +106,8 @@ function __syncbox_operand -a context number
 		echo command
 	case 'evfd reset 1'
 		echo any
+	case 'jobpool 1'
+		echo command
 	case 'lockrun 1'
 		echo file
 	case 'lockrun 2'
@@ -275,6 +279,18 @@ complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l json -d 'As a JSON arra
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l usage -d 'Show a short usage message'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a jobpool -d 'a job-token pool for make, ninja, cargo and scripts'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s j -l jobs -x -d 'So many jobs at a time; default: as many as there are processors'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l style -x -d 'How the pool is told of: pipe (default), for every make; fifo, from make 4.4 on'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l name -x -d 'Share the pool with all who give it the same name'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l usage -d 'Show a short usage message'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a lockrun -d 'run a command under a lock'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s x -l exclusive -d 'Nobody else may hold the lock (default)'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s s -l shared -d 'Others may hold it shared too'
@@ -289,6 +305,7 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l rm -d 'Remove the lo
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s m -l mode -x -d 'Mode of a file that has to be made, in octal, instead of 600'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l follow -d 'Accept a symbolic link, and lock what it leads to'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l reentrant -d 'What a command above us holds already need not be taken'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l no-lend -d 'Inside make, keep our job slot while we wait'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l who -d 'List who holds LOCK and who waits for it, and take nothing'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l json -d 'With --who: as a JSON array'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s n -l nonblock -d 'Try once, never wait'
@@ -506,8 +523,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.
