@@ -73,7 +73,8 @@ static int take_one(void *arg, unsigned char *note)
 	while (n < 0 && errno == EINTR);
 	if (n == 1)
 		return 0;
-	return n == 0 || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	/* An end: of a device or the like that has been closed down. */
+	return n == 0 ? -EPIPE : errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
 /* The pipe can be full only by others' fault; then there is nothing but to wait for room. */
