@@ -18,7 +18,7 @@ find here -type f | wc -l >>crowd
 rm "here/$$"
 SH
 chmod +x job
-jobs_are() { [ "$(wc -l <jobs 2>/dev/null)" -eq "$1" ]; }
+jobs_are() { [ "$(wc -l <"jobs" 2>/dev/null)" -eq "$1" ]; }
 at_most() { [ "$(sort -n crowd | tail -n 1)" -le "$1" ]; }
 in_pool() { semwait --value "jobserver:fifo:$SYNC_DIR/$1.jobs"; }
 empty() { [ -z "$(ls -A "$1")" ]; }
