@@ -19,12 +19,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "escrow.h"
@@ -167,18 +169,27 @@ static int open_fifo(struct jobserver *p, const char *path, const struct sync_se
 	return r;
 }
 
+/* statx(2), of which musl has had the call only, and not the rest. */
+struct birth {
+	uint32_t mask, before[19];
+	int64_t sec;
+	uint32_t nsec, after[41];
+};
+_Static_assert(offsetof(struct birth, sec) == 80 && sizeof(struct birth) == 256, "the kernel's");
+enum { BIRTH_IS_KNOWN = 0x800 };
+
 /* A later FIFO may get the number of this one, but will not have been made at the same moment. */
 static int set_ledger_path(struct jobserver *p)
 {
-	struct statx x = {0};
+	struct birth b = {0};
 	if (fstat(p->fd, &p->file))
 		return -errno;
-	(void)statx(p->fd, "", AT_EMPTY_PATH, STATX_BTIME, &x);
-	if (!(x.stx_mask & STATX_BTIME))
-		x.stx_btime = (struct statx_timestamp){0};
+	if (syscall(SYS_statx, p->fd, "", AT_EMPTY_PATH, BIRTH_IS_KNOWN, &b) ||
+	    !(b.mask & BIRTH_IS_KNOWN))
+		b = (struct birth){0};
 	snprintf(p->ledger_path, sizeof(p->ledger_path), SYNC_SHM_DIR "/jobs.%llx.%llx.%llx%08x",
 		 (unsigned long long)p->file.st_dev, (unsigned long long)p->file.st_ino,
-		 (unsigned long long)x.stx_btime.tv_sec, x.stx_btime.tv_nsec);
+		 (unsigned long long)b.sec, b.nsec);
 	p->counted = S_ISFIFO(p->file.st_mode);
 	return S_ISDIR(p->file.st_mode) || S_ISREG(p->file.st_mode) ? -EUCLEAN : 0;
 }
