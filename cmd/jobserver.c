@@ -47,8 +47,8 @@ static bool is_of_our_job(int pid)
 		return false;
 	while (getdelim(&entry, &size, '\0', f) > 0) {
 		flags_too = flags_too || same(entry, "MAKEFLAGS");
-		level = level || (any_level ? same(entry, "MAKELEVEL")
-					    : !strncmp(entry, "MAKELEVEL=", 10));
+		level = level ||
+			(any_level ? same(entry, "MAKELEVEL") : !strncmp(entry, "MAKELEVEL=", 10));
 	}
 	free(entry);
 	fclose(f);

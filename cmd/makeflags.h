@@ -14,9 +14,9 @@ enum makeflags_server {
 
 struct makeflags {
 	enum makeflags_server server;
-	bool dry_run;     /* make -n: what is run shall do nothing */
-	unsigned jobs;    /* -jN; 0: not told */
-	char auth[4096];  /* "R,W" or "fifo:PATH", without backslashes */
+	bool dry_run;    /* make -n: what is run shall do nothing */
+	unsigned jobs;   /* -jN; 0: not told */
+	char auth[4096]; /* "R,W" or "fifo:PATH", without backslashes */
 };
 
 /* FLAGS may be NULL. Nothing but the text is looked at. */

@@ -186,7 +186,8 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "SEM\nSEM [--] COMMAND [ARG...]\n--fd=N SEM\n--value SEM\n--path SEM",
 	.doc = "Take a permit of the semaphore SEM: a name, or sysv:NAME, posix:/NAME, pool:NAME, "
-	       "pool:/PATH, or, inside make, jobserver:. With COMMAND, run it with the permit, which comes back whatever kills "
+	       "pool:/PATH, or, inside make, jobserver:. With COMMAND, run it with the permit, "
+	       "which comes back whatever kills "
 	       "it."
 	       "\vExit status: that of COMMAND; 75 no permit was free in time; see "
 	       "semwait(1).",

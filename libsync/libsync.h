@@ -275,9 +275,11 @@ struct sync_sem_opts {
 	const char *directory; /* where pool:NAME lives; NULL: only pool:/PATH can be opened */
 	const char *label;     /* who takes permits, for people who look; NULL for nothing */
 	/* jobserver: alone */
-	const char *server; /* what jobserver: means, "R,W" or "fifo:PATH" as in MAKEFLAGS; NULL: nothing */
-	unsigned capacity;  /* how many permits there are with the slot of the first job; 0: not known */
-	unsigned slot;      /* the process that make started, we or an ancestor; 0: we have no slot */
+	const char *
+		server; /* what jobserver: means, "R,W" or "fifo:PATH" as in MAKEFLAGS; NULL: nothing */
+	unsigned
+		capacity; /* how many permits there are with the slot of the first job; 0: not known */
+	unsigned slot;    /* the process that make started, we or an ancestor; 0: we have no slot */
 };
 
 /* Bits of sync_sem_caps(), besides SYNC_CAP_INHERIT: children with the descriptor own it too. */

@@ -365,7 +365,8 @@ static int sleep_once(const struct jobserver *p, unsigned bytes, const struct ti
 	struct pollfd in = {.fd = bytes > 1 ? p->edge : p->fd, .events = POLLIN};
 	int n = sync_poll(&in, 1, deadline);
 	if (n > 0 && bytes > 1)
-		(void)epoll_wait(p->edge, &event, 1, 0); /* from here on the next byte is a new one */
+		(void)epoll_wait(p->edge, &event, 1,
+				 0); /* from here on the next byte is a new one */
 	return n < 0 ? n : n ? 0 : -ETIMEDOUT;
 }
 

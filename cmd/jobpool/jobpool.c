@@ -40,7 +40,8 @@ enum { OPT_STYLE = 256, OPT_NAME };
 enum { JOBS_MAX = 4096 };
 
 static const struct argp_option options[] = {
-	{"jobs", 'j', "N", 0, "So many jobs at a time; default: as many as there are processors", 1},
+	{"jobs", 'j', "N", 0, "So many jobs at a time; default: as many as there are processors",
+	 1},
 	{"style", OPT_STYLE, "STYLE", 0,
 	 "How the pool is told of: pipe (default), for every make; fifo, from make 4.4 on", 1},
 	{"name", OPT_NAME, "NAME", 0, "Share the pool with all who give it the same name", 1},
@@ -49,7 +50,8 @@ static const struct argp_option options[] = {
 
 static bool is_name(const char *s)
 {
-	static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	size_t n = strlen(s);
 	return n && n <= 200 && *s != '.' && *s != '-' && strspn(s, legal) == n;
 }
@@ -99,7 +101,8 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "[--] COMMAND [ARG...]",
-	.doc = "Run COMMAND with a pool of job slots that make, ninja, cargo and semwait jobserver: "
+	.doc = "Run COMMAND with a pool of job slots that make, ninja, cargo and semwait "
+	       "jobserver: "
 	       "take from: never more than N jobs at a time, whoever starts them."
 	       "\vExit status: that of COMMAND; 75 no slot was free in time; see "
 	       "jobpool(1).",

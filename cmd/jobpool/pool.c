@@ -32,8 +32,8 @@
 static _Noreturn void fail(const char *what, const char *path, int err)
 {
 	if (err == -ENOENT)
-		die(EXIT_NO_CREATE, "cannot create %s: its directory does not exist: make that first",
-		    quote(path));
+		die(EXIT_NO_CREATE,
+		    "cannot create %s: its directory does not exist: make that first", quote(path));
 	die(exit_status_of(err), "cannot %s %s: %s", what, quote(path), strerror(-err));
 }
 

@@ -11,8 +11,9 @@ enum { POOL_FDS = 3 };
 
 struct pool {
 	/* set by the caller */
-	unsigned asked, fallback; /* tokens in the whole; 0: take the fallback, or what the pool has */
-	bool fifo;                /* tell of it as fifo:PATH, not as R,W */
+	unsigned asked,
+		fallback; /* tokens in the whole; 0: take the fallback, or what the pool has */
+	bool fifo;        /* tell of it as fifo:PATH, not as R,W */
 	/* for the caller */
 	unsigned size;
 	struct sync_sem *sem;

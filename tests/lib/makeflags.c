@@ -23,16 +23,18 @@ static const struct {
 	{"k", "letters alone", MAKEFLAGS_NONE, "", 0, false},
 	{"n", "make -n", MAKEFLAGS_NONE, "", 0, true},
 	{"kn -j3 --jobserver-auth=3,4", "make -kn -j3", MAKEFLAGS_NAMED, "3,4", 3, true},
-	{" -j3 --jobserver-auth=3,4", "make -j3: a blank in front", MAKEFLAGS_NAMED, "3,4", 3, false},
+	{" -j3 --jobserver-auth=3,4", "make -j3: a blank in front", MAKEFLAGS_NAMED, "3,4", 3,
+	 false},
 	{"-j3 --jobserver-auth=3,4", "no blank in front, as others write it", MAKEFLAGS_NAMED,
 	 "3,4", 3, false},
-	{" n -j3 --jobserver-auth=3,4", "an n that is not in front", MAKEFLAGS_NAMED, "3,4", 3, false},
-	{"k=n -j2 --jobserver-auth=3,4", "a variable in front is no letters", MAKEFLAGS_NAMED, "3,4",
-	 2, false},
+	{" n -j3 --jobserver-auth=3,4", "an n that is not in front", MAKEFLAGS_NAMED, "3,4", 3,
+	 false},
+	{"k=n -j2 --jobserver-auth=3,4", "a variable in front is no letters", MAKEFLAGS_NAMED,
+	 "3,4", 2, false},
 	{"w -j --jobserver-auth=5,6", "-j without a number", MAKEFLAGS_NAMED, "5,6", 0, false},
 	{" --jobserver-fds=7,8 -j", "make before 4.2", MAKEFLAGS_NAMED, "7,8", 0, false},
-	{" --jobserver-auth=1,2 --jobserver-auth=3,4", "the last one counts", MAKEFLAGS_NAMED, "3,4",
-	 0, false},
+	{" --jobserver-auth=1,2 --jobserver-auth=3,4", "the last one counts", MAKEFLAGS_NAMED,
+	 "3,4", 0, false},
 	{" --jobserver-auth=3,4 --jobserver-auth=-2,-2", "make 4.4: not for this line",
 	 MAKEFLAGS_DISABLED, "-2,-2", 0, false},
 	{" --jobserver-auth=-2,-2 --jobserver-auth=3,4", "and again for the next", MAKEFLAGS_NAMED,
@@ -41,18 +43,20 @@ static const struct {
 	 MAKEFLAGS_NAMED, "fifo:/tmp/f", 0, false},
 	{" -j3 --jobserver-auth=fifo:/tmp/GMfifo1", "a FIFO", MAKEFLAGS_NAMED, "fifo:/tmp/GMfifo1",
 	 3, false},
-	{" --jobserver-auth=fifo:/a\\ b/GMfifo1", "a FIFO with a blank in its path", MAKEFLAGS_NAMED,
-	 "fifo:/a b/GMfifo1", 0, false},
+	{" --jobserver-auth=fifo:/a\\ b/GMfifo1", "a FIFO with a blank in its path",
+	 MAKEFLAGS_NAMED, "fifo:/a b/GMfifo1", 0, false},
 	{" --jobserver-auth=fifo:/a\\\\b", "and with a backslash", MAKEFLAGS_NAMED, "fifo:/a\\b", 0,
 	 false},
 	{" -j3 --jobserver-auth=fifo:/f -- FOO=a\\ --jobserver-auth=fifo:/EVIL\\ b",
 	 "what looks like one in a variable", MAKEFLAGS_NAMED, "fifo:/f", 3, false},
-	{" -- A=1 --jobserver-auth=3,4", "behind -- there are variables", MAKEFLAGS_NONE, "", 0, false},
+	{" -- A=1 --jobserver-auth=3,4", "behind -- there are variables", MAKEFLAGS_NONE, "", 0,
+	 false},
 	{" A=x\\ --jobserver-auth=3,4", "nor is an escaped blank the end of a word", MAKEFLAGS_NONE,
 	 "", 0, false},
 	{" --jobserver-auth=fifo:", "a FIFO without a path", MAKEFLAGS_UNKNOWN, "fifo:", 0, false},
 	{" --jobserver-auth=", "nothing", MAKEFLAGS_UNKNOWN, "", 0, false},
-	{" --jobserver-auth=sem:x", "a semaphore, as on Windows", MAKEFLAGS_UNKNOWN, "sem:x", 0, false},
+	{" --jobserver-auth=sem:x", "a semaphore, as on Windows", MAKEFLAGS_UNKNOWN, "sem:x", 0,
+	 false},
 	{" --jobserver-auth=3", "one descriptor", MAKEFLAGS_UNKNOWN, "3", 0, false},
 	{" --jobserver-auth=3,", "one and a comma", MAKEFLAGS_UNKNOWN, "3,", 0, false},
 	{" --jobserver-auth=,4", "a comma and one", MAKEFLAGS_UNKNOWN, ",4", 0, false},
@@ -65,7 +69,8 @@ static const struct {
 	{" --jobserver-auth", "the word alone", MAKEFLAGS_NONE, "", 0, false},
 	{" x--jobserver-auth=3,4", "not at the beginning of a word", MAKEFLAGS_NONE, "", 0, false},
 	{"\t-j2\t--jobserver-auth=3,4\t", "tabs", MAKEFLAGS_NAMED, "3,4", 2, false},
-	{" -j2 --jobserver-auth=3,4\\", "a backslash at the end", MAKEFLAGS_UNKNOWN, "3,4\\", 2, false},
+	{" -j2 --jobserver-auth=3,4\\", "a backslash at the end", MAKEFLAGS_UNKNOWN, "3,4\\", 2,
+	 false},
 };
 
 static void forms(void)
@@ -122,10 +127,43 @@ static unsigned draw(unsigned n)
 }
 
 static const char *const pieces[] = {
-	" ", " ", " ", "\t", "\n", "\\", "\\ ", "\\\\", "--", " -- ", "-", "j", "-j", "-j3", "-j99999999999",
-	"--jobserver-auth=", "--jobserver-fds=", " --jobserver-auth=", " --jobserver-auth=3,4", "fifo:",
-	"/tmp/x", "3,4", "-2,-2", "3", ",", "0", "2147483647", "2147483648", "18446744073709551616",
-	"n", "k", "A=b", "=", "\377", "\001", "%s%n", "x",
+	" ",
+	" ",
+	" ",
+	"\t",
+	"\n",
+	"\\",
+	"\\ ",
+	"\\\\",
+	"--",
+	" -- ",
+	"-",
+	"j",
+	"-j",
+	"-j3",
+	"-j99999999999",
+	"--jobserver-auth=",
+	"--jobserver-fds=",
+	" --jobserver-auth=",
+	" --jobserver-auth=3,4",
+	"fifo:",
+	"/tmp/x",
+	"3,4",
+	"-2,-2",
+	"3",
+	",",
+	"0",
+	"2147483647",
+	"2147483648",
+	"18446744073709551616",
+	"n",
+	"k",
+	"A=b",
+	"=",
+	"\377",
+	"\001",
+	"%s%n",
+	"x",
 };
 
 static void make_odd(char *out, size_t size)
@@ -133,7 +171,8 @@ static void make_odd(char *out, size_t size)
 	size_t n = 0;
 	for (unsigned left = draw(14); left; left--) {
 		const char *piece = pieces[draw(sizeof(pieces) / sizeof(pieces[0]))];
-		for (unsigned times = draw(40) ? 1 : 400; times && n + strlen(piece) + 1 < size; times--) {
+		for (unsigned times = draw(40) ? 1 : 400; times && n + strlen(piece) + 1 < size;
+		     times--) {
 			memcpy(out + n, piece, strlen(piece));
 			n += strlen(piece);
 		}
