@@ -87,7 +87,7 @@ static void take_auth(const char *auth, struct makeflags *out)
 		out->server = *path ? MAKEFLAGS_NAMED : MAKEFLAGS_UNKNOWN;
 	else
 		out->server = judge_pair(auth);
-	strcpy(out->auth, auth); /* a word of ours, no longer than that */
+	memcpy(out->auth, auth, strlen(auth) + 1); /* part of a word that is no longer than that */
 }
 
 static void take_word(const char *word, bool first, struct makeflags *out)
@@ -127,7 +127,7 @@ void makeflags_parse(const char *flags, struct makeflags *out)
 
 static bool is_of_a_jobserver(const char *s, const char *end)
 {
-	char word[32]; /* long enough to tell */
+	char word[32] = ""; /* long enough to tell */
 	if (!copy_word(s, end, word, sizeof(word)))
 		return auth_of(s);
 	uint64_t n;
@@ -181,6 +181,6 @@ char *makeflags_with(const char *flags, const char *words)
 	at = append(at, words, strlen(words));
 	if (*s)
 		*at++ = ' ';
-	strcpy(at, s);
+	memcpy(at, s, strlen(s) + 1);
 	return made;
 }

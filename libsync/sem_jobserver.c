@@ -151,7 +151,7 @@ static int open_fifo(struct jobserver *p, const char *path, const struct sync_se
 		return -EINVAL;
 	if (strlen(path) >= sizeof(p->fifo))
 		return -ENAMETOOLONG;
-	strcpy(p->fifo, path);
+	memcpy(p->fifo, path, strlen(path) + 1);
 	if (opts->flags & SYNC_SEM_CREATE && !mkfifo(path, 0600))
 		made = true;
 	else if (opts->flags & SYNC_SEM_CREATE && errno != EEXIST)

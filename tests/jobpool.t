@@ -69,7 +69,7 @@ check "blanks and backslashes in its path are escaped" grep -qF 'a\ b\\c/jobpool
 check "and it is found again" grep -qx 2 flags
 check "it is for its owner alone" jobpool --style=fifo -j3 sh -c 'test "$(stat -c %a "$SYNC_DIR"/*.jobs)" = 600'
 # make leaves a pool if it is told -j on its command line.
-printf '#!/bin/sh\necho "$*"\n' >make && chmod +x make
+printf '#!/bin/sh\necho "$*"\n' >./make && chmod +x ./make
 while IFS='|' read -r given left; do
 	# shellcheck disable=SC2086 # words
 	status_is 0 "make $given" jobpool -j2 ./make $given
@@ -90,7 +90,7 @@ done <<'END'
 -l4 -k|-l4 -k
 END
 says '' "and where there is none nothing is said"
-rm make
+rm ./make
 for style in pipe fifo; do
 	check "$style: of N tokens one is COMMAND's" \
 		jobpool --style=$style -j3 sh -c 'test "$(semwait --value jobserver:)" = 2'

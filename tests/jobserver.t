@@ -49,7 +49,7 @@ status_is 0 "GNUMAKEFLAGS does not count" env GNUMAKEFLAGS=" -j3 --jobserver-aut
 says "*MAKEFLAGS is not set*" "it is not even looked at"
 status_is 66 "66: nothing to look at" semwait --value jobserver:
 status_is 64 "64: without a command the token would be lost" job semwait jobserver:
-for bad in fifo: 3 3, ,4 3,4,5 x,y -1,-1 +1,2; do
+for bad in fifo: 3 '3,' ',4' 3,4,5 x,y -1,-1 +1,2; do
 	status_is 64 "64: jobserver:$bad" semwait "jobserver:$bad" true
 done
 status_is 66 "66: a FIFO by name that is not there" semwait "jobserver:fifo:$scratch/none" true
