@@ -208,9 +208,11 @@ static int supervise(pid_t pid, const sigset_t *set)
 
 void child_hold_signals(void)
 {
+	static bool held; /* and let go since: the mask as we got it is known */
 	sigset_t set;
 	fill_mask(&set);
-	set_mask(SIG_BLOCK, &set, &original_mask);
+	set_mask(SIG_BLOCK, &set, held ? NULL : &original_mask);
+	held = true;
 }
 
 /* A thread inherits the mask of the one that creates it. */

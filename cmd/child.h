@@ -26,7 +26,8 @@ int child_attend(const struct child_plan *plan, int *exec_error);
 
 /*
  * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a
- * message that nobody reads (SIGPIPE) can cut short what must precede and follow it.
+ * message that nobody reads (SIGPIPE) can cut short what must precede and follow it. May be called
+ * again after child_let_go().
  */
 void child_hold_signals(void);
 

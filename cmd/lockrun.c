@@ -36,7 +36,7 @@ struct opts {
 	size_t count;
 	enum sync_mode mode;
 	mode_t create_mode;
-	bool follow, close, in_place, tree, rm, who, json, reentrant;
+	bool follow, close, in_place, tree, rm, who, json, reentrant, no_lend;
 	char *shell_line;
 	char **command;
 };
@@ -47,6 +47,7 @@ enum {
 	OPT_RM,
 	OPT_FOLLOW,
 	OPT_REENTRANT,
+	OPT_NO_LEND,
 	OPT_WHO,
 	OPT_JSON,
 };
@@ -67,6 +68,7 @@ static const struct argp_option options[] = {
 	{"follow", OPT_FOLLOW, NULL, 0, "Accept a symbolic link, and lock what it leads to", 4},
 	{"reentrant", OPT_REENTRANT, NULL, 0,
 	 "What a command above us holds already need not be taken", 4},
+	{"no-lend", OPT_NO_LEND, NULL, 0, "Inside make, keep our job slot while we wait", 4},
 	{"who", OPT_WHO, NULL, 0, "List who holds LOCK and who waits for it, and take nothing", 5},
 	{"json", OPT_JSON, NULL, 0, "With --who: as a JSON array", 5},
 	{0},
@@ -199,6 +201,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_REENTRANT:
 		o->reentrant = true;
 		return 0;
+	case OPT_NO_LEND:
+		o->no_lend = true;
+		return 0;
 	case OPT_WHO:
 		o->who = true;
 		return 0;
@@ -314,6 +319,7 @@ static int run(int argc, char **argv)
 	set.flags = o.follow ? SYNC_LOCK_FOLLOW : 0;
 	set.create_mode = o.create_mode;
 	set.reentrant = o.reentrant;
+	set.no_lend = o.no_lend;
 	if (o.who)
 		return print_owners(&o, &set);
 	if (o.common.verbose)

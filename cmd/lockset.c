@@ -11,9 +11,11 @@
 #include "exitcode.h"
 #include "held.h"
 #include "holders.h"
+#include "lend.h"
 #include "lockfail.h"
 #include "lockset.h"
 #include "say.h"
+#include "stop.h"
 #include "waiting.h"
 
 static struct lockfail circumstances(const struct lockset *set, const char *name)
@@ -173,7 +175,7 @@ static int acquire(struct lockset *set, const struct timespec *deadline, struct 
 	int r;
 	do
 		r = sync_lock_acquire_all(set->wants, set->count, deadline, failed);
-	while (r == -EINTR);
+	while (r == -EINTR && !stop_wanted());
 	return r;
 }
 
@@ -214,8 +216,12 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 		warn("%s", blocker(buf, sizeof(buf), &seen));
 	}
 	struct waiting *line = set->common->quiet ? NULL : waiting_begin(blocker, &seen, false);
+	struct sync_sem *lent = NULL;
+	if (lend_possible() && !set->no_lend)
+		lent = lend_begin(set->common->verbose);
 	int r = acquire(set, set->deadline, failed);
 	waiting_end(line);
+	lend_end(lent, set->common->verbose);
 	return r;
 }
 

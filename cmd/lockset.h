@@ -21,6 +21,7 @@ struct lockset {
 	unsigned flags; /* SYNC_LOCK_ bits for every lock */
 	mode_t create_mode;
 	bool reentrant;
+	bool no_lend; /* inside make: keep our slot while we wait */
 	/* ours */
 	const struct timespec *deadline;
 	struct sync_lock_want wants[LOCKSET_MAX];

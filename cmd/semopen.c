@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exitcode.h"
+#include "jobserver.h"
 #include "say.h"
 #include "semopen.h"
 #include "syncdir.h"
@@ -124,10 +125,46 @@ __attribute__((noreturn)) static void fail_open(const char *name, const struct s
 	}
 }
 
-struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts)
+/* Make says that there is one, but it cannot be reached. */
+static const char *unreachable(int err)
+{
+	switch (-err) {
+	case EBADF:
+		return "make keeps it from this line: put a + in front of it";
+	case EBADFD:
+		return "its descriptors were closed, and are something else by now";
+	case ENOENT:
+	case ENOTDIR:
+		return "its FIFO is not there: it belongs to another container, perhaps";
+	case EACCES:
+		return "it belongs to another user";
+	default:
+		return NULL;
+	}
+}
+
+/* The jobserver that MAKEFLAGS names. Where there is none for us, we are one job and no more. */
+static struct sync_sem *open_server(const char *name, struct sync_sem_opts *opts, const char **why)
+{
+	struct sync_sem *sem;
+	*why = jobserver_find(opts);
+	if (*why)
+		return NULL;
+	int r = sync_sem_open(name, opts, &sem);
+	if (!r)
+		return sem;
+	*why = unreachable(r);
+	if (!*why)
+		fail_open(name, opts, r);
+	return NULL;
+}
+
+struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts, const char **why)
 {
 	struct sync_sem *sem;
 	int r = sync_sem_open(name, opts, &sem);
+	if (r == -EDESTADDRREQ)
+		return open_server(name, opts, why);
 	if (r == -ENOTDIR && !opts->directory) {
 		opts->directory = syncdir(opts->flags & SYNC_SEM_CREATE);
 		r = sync_sem_open(name, opts, &sem);
@@ -137,10 +174,12 @@ struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts)
 	return sem;
 }
 
-/* Where a posix: semaphore has its ledger: sync-backends(7). */
+/* Where a posix: semaphore or a jobserver has its ledger: sync-backends(7). */
 static const char *ledger_of(const struct sync_sem *sem)
 {
 	char path[300];
+	if (sync_sem_caps(sem) & SYNC_CAP_SERVED)
+		return "one of /dev/shm/jobs.*";
 	const char *name = strchr(sync_sem_name(sem), ':');
 	name = name ? name + 1 : sync_sem_name(sem);
 	snprintf(path, sizeof(path), "/dev/shm/dbt.%s", name + (*name == '/'));
@@ -154,7 +193,10 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 	struct sync_sem_state now;
 	switch (-err) {
 	case E2BIG:
-		if (sync_sem_caps(sem) & SYNC_CAP_RESIZE && !sync_sem_state(sem, &now))
+		if (sync_sem_caps(sem) & SYNC_CAP_SERVED && !sync_sem_state(sem, &now))
+			warn("cannot take %u permits of %s: it has %u: ask for fewer, or make -j%u",
+			     count, name, now.capacity, count);
+		else if (sync_sem_caps(sem) & SYNC_CAP_RESIZE && !sync_sem_state(sem, &now))
 			warn("cannot take %u permits of %s: it has %u: ask for fewer, or sempost "
 			     "--resize",
 			     count, name, now.capacity);
@@ -162,6 +204,11 @@ int semfail(const char *what, struct sync_sem *sem, unsigned count, int err)
 			warn("cannot take %u permits of %s: that is more than it can ever have",
 			     count, name);
 		return EXIT_BAD_USAGE;
+	case ENODEV:
+		warn("cannot %s %s: there is no /dev/shm for the ledger of what was taken: mount "
+		     "it",
+		     what, name);
+		return EXIT_SYSTEM;
 	case EOPNOTSUPP:
 		warn("cannot %s %s: this kind of semaphore does not do that: see "
 		     "sync-backends(7)",

@@ -5,8 +5,11 @@
 
 #include "libsync.h"
 
-/* Open NAME, pools by name in the directory of their user; or say why not, and exit. */
-struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts);
+/*
+ * Open NAME, pools by name in the directory of their user, the jobserver that MAKEFLAGS names; or say why
+ * not, and exit. NULL: there is no jobserver for us, and *WHY says why; "" if that is nothing to speak of.
+ */
+struct sync_sem *semopen(const char *name, struct sync_sem_opts *opts, const char **why);
 
 /*
  * Say why this could not be done: WHAT is "take from", "post to". COUNT is how many permits were

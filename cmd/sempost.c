@@ -248,14 +248,20 @@ static int run(int argc, char **argv)
 		child_guard_messages(true);
 	const struct timespec *deadline = common_deadline(&o.common);
 	check_kind(&o);
-	struct sync_sem *sem = semopen(o.name, &o.open);
+	const char *why;
+	struct sync_sem *sem = semopen(o.name, &o.open, &why);
+	if (!sem)
+		die(EXIT_NO_OBJECT, "no jobserver: %s", *why ? why : "make -n does nothing");
 	switch (o.action) {
 	case RESIZE:
 		return resize(&o, sem);
 	case DRAIN:
 		return drain(&o, sem, deadline);
-	case REPAIR:
-		return repair(&o, sem);
+	case REPAIR: {
+		int status = repair(&o, sem);
+		sync_sem_close(sem); /* a ledger that nobody uses goes with us */
+		return status;
+	}
 	case GIVE_BACK: {
 		int r = sync_sem_release(sem);
 		return r ? semfail("give back to", sem, 0, r) : EXIT_DONE;

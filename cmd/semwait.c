@@ -7,6 +7,9 @@
  *    kills their owner, they come back.
  * 3. Become COMMAND, where permits stay over exec and the kernel takes them back; otherwise start it,
  *    and give them back when it ends.
+ *
+ * Tokens of make's are in nobody's hands but ours: signals that would kill us in step 2 wait, and end it.
+ * Whatever we wait for inside make, our own slot is lent meanwhile (lend.c).
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,9 +24,13 @@
 #include "common.h"
 #include "exitcode.h"
 #include "holders.h"
+#include "jobserver.h"
+#include "lend.h"
 #include "parse.h"
 #include "say.h"
 #include "semopen.h"
+#include "served.h"
+#include "stop.h"
 #include "waiting.h"
 
 /* More than any job needs, as with locks. */
@@ -40,10 +47,11 @@ struct opts {
 	size_t count;
 	struct sync_sem_opts open;
 	bool zero, value, path, by_fd;
+	bool no_lend, no_jobserver;
 	char **command;
 };
 
-enum { OPT_FD = 256, OPT_VALUE, OPT_PATH };
+enum { OPT_FD = 256, OPT_VALUE, OPT_PATH, OPT_NO_LEND, OPT_NO_JOBSERVER };
 
 static const struct argp_option options[] = {
 	{"count", 'c', "K", 0, "Take K permits, all or none, instead of 1", 1},
@@ -52,6 +60,8 @@ static const struct argp_option options[] = {
 	{"init", 'i', "N", 0, "If SEM is missing, make it with N permits", 2},
 	{"mode", 'm', "MODE", 0, "Mode of one that has to be made, in octal, instead of 600", 2},
 	{"fd", OPT_FD, "N", 0, "Take a pool's permits for our caller's descriptor N", 3},
+	{"no-lend", OPT_NO_LEND, NULL, 0, "Inside make, keep our job slot while we wait", 4},
+	{"no-jobserver", OPT_NO_JOBSERVER, NULL, 0, "COMMAND shall not use make's jobserver", 4},
 	{"value", OPT_VALUE, NULL, 0, "Print how many permits are free, and take none", 4},
 	{"path", OPT_PATH, NULL, 0, "Print the pool's file, and take none", 4},
 	{0},
@@ -101,6 +111,8 @@ static error_t finish(struct opts *o, struct argp_state *state)
 				  "meaning");
 	if ((o->value || o->path) && o->command)
 		argp_error(state, "--value and --path take no command");
+	if (o->no_jobserver && !o->command)
+		argp_error(state, "--no-jobserver goes with a command");
 	if (o->by_fd && o->command)
 		argp_error(state, "--fd leaves the permits to the caller's descriptor: there is no "
 				  "command to run");
@@ -146,6 +158,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->open.flags |= SYNC_SEM_BY_FD;
 		o->by_fd = true;
 		return 0;
+	case OPT_NO_LEND:
+		o->no_lend = true;
+		return 0;
+	case OPT_NO_JOBSERVER:
+		o->no_jobserver = true;
+		return 0;
 	case OPT_VALUE:
 		o->value = true;
 		return 0;
@@ -168,7 +186,8 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "SEM\nSEM [--] COMMAND [ARG...]\n--fd=N SEM\n--value SEM\n--path SEM",
 	.doc = "Take a permit of the semaphore SEM: a name, or sysv:NAME, posix:/NAME, pool:NAME, "
-	       "pool:/PATH. With COMMAND, run it with the permit, which comes back whatever kills "
+	       "pool:/PATH, or, inside make, jobserver:. With COMMAND, run it with the permit, "
+	       "which comes back whatever kills "
 	       "it."
 	       "\vExit status: that of COMMAND; 75 no permit was free in time; see "
 	       "semwait(1).",
@@ -181,6 +200,7 @@ struct job {
 	struct opts *opts;
 	struct sync_sem_want wants[SEMS_MAX];
 	unsigned flags;
+	bool served; /* by make: what we take must go back, by us */
 	const struct timespec *deadline;
 };
 
@@ -195,7 +215,7 @@ static int take(struct job *j, const struct timespec *deadline, struct sync_sem 
 			r = sync_sem_wait(sem, j->wants[0].count, j->flags, deadline);
 		else
 			r = sync_sem_wait_all(j->wants, j->opts->count, j->flags, deadline, failed);
-	} while (r == -EINTR);
+	} while (r == -EINTR && !stop_wanted());
 	return r;
 }
 
@@ -223,12 +243,26 @@ static const char *blocker(char *buf, size_t size, const void *what)
 	return buf;
 }
 
+/* The blocking wait. */
+static int wait_long(struct job *j, bool lends, struct sync_sem **failed)
+{
+	bool verbose = j->opts->common.verbose;
+	/* Make's own tokens: the slot is one of them, and lent by the wait itself. */
+	struct sync_sem *lent = lends && !j->served ? lend_begin(verbose) : NULL;
+	int r = take(j, j->deadline, failed);
+	if (r && j->served)
+		lend_take_back(j->wants[0].sem, false);
+	lend_end(lent, verbose);
+	return r;
+}
+
 static int wait_for(struct job *j, struct sync_sem **failed)
 {
 	struct opts *o = j->opts;
+	bool lends = lend_possible() && !o->no_lend;
 	bool shown = o->common.verbose || (say_on_terminal() && !o->common.quiet);
 	/* Whom nobody looks at stands in line at once: trying first would cost twice. */
-	int r = shown || !o->common.timeout ? take(j, SYNC_NOW, failed) : -ETIMEDOUT;
+	int r = shown || lends || !o->common.timeout ? take(j, SYNC_NOW, failed) : -ETIMEDOUT;
 	if (r != -ETIMEDOUT || !o->common.timeout)
 		return r;
 	if (o->common.verbose) {
@@ -236,7 +270,7 @@ static int wait_for(struct job *j, struct sync_sem **failed)
 		warn("%s", blocker(buf, sizeof(buf), o));
 	}
 	struct waiting *line = shown ? waiting_begin(blocker, o, false) : NULL;
-	r = take(j, j->deadline, failed);
+	r = wait_long(j, lends, failed);
 	waiting_end(line);
 	return r;
 }
@@ -300,6 +334,25 @@ static size_t descriptors(const struct job *j, int **out)
 	return n;
 }
 
+static void hide_jobserver(const struct opts *o)
+{
+	if (o->no_jobserver && !jobserver_hide())
+		die(EXIT_SYSTEM, "no memory");
+}
+
+/* There is no jobserver: we are one job, and have its slot. */
+static int run_alone(const struct opts *o, const char *why)
+{
+	const struct child_plan plan = {.argv = o->command};
+	if (!o->command)
+		die(EXIT_NO_OBJECT, "no jobserver: %s", *why ? why : "make -n does nothing");
+	if (*why && !o->common.quiet)
+		warn("no jobserver for %s, which runs in the one slot that it has: %s",
+		     quote(o->command[0]), why);
+	hide_jobserver(o);
+	return child_exec(&plan);
+}
+
 static int run_command(struct job *j, bool in_place)
 {
 	const struct opts *o = j->opts;
@@ -311,6 +364,7 @@ static int run_command(struct job *j, bool in_place)
 	for (size_t i = 0; i < o->count; i++)
 		if (!strcmp(sync_sem_name(j->wants[i].sem), o->asks[0].name))
 			export_slots(j->wants[i].sem);
+	hide_jobserver(o);
 	if (o->common.verbose) {
 		warn("running %s", quote(o->command[0]));
 		child_guard_messages(false);
@@ -324,6 +378,8 @@ static int run_command(struct job *j, bool in_place)
 	int r = sync_sem_release(j->wants[0].sem);
 	if (r)
 		semfail("give back to", j->wants[0].sem, 0, r);
+	if (j->served)
+		sync_sem_close(j->wants[0].sem); /* a ledger that nobody uses goes with us */
 	return status < 0 ? EXIT_SYSTEM : status;
 }
 
@@ -358,8 +414,14 @@ static unsigned check_kinds(const struct opts *o)
 			    "%s: of this kind only one permit at a time can be taken", quote(name));
 		caps &= can;
 	}
-	if (!o->command && !o->by_fd && !o->zero && !o->value && !o->path &&
-	    !(caps & SYNC_CAP_SHARE))
+	bool needs_owner = !o->command && !o->by_fd && !o->zero && !o->value && !o->path &&
+			   !(caps & SYNC_CAP_SHARE);
+	if (needs_owner && caps & SYNC_CAP_SERVED)
+		die(EXIT_BAD_USAGE,
+		    "%s: make counts on getting each token back, and nobody would give this one: "
+		    "give a command",
+		    quote(o->asks[0].name));
+	if (needs_owner)
 		die(EXIT_BAD_USAGE,
 		    "%s: a permit of a pool belongs to a descriptor, and would be gone as soon as "
 		    "semwait ends: give a command, or --fd=N",
@@ -367,8 +429,20 @@ static unsigned check_kinds(const struct opts *o)
 	return caps;
 }
 
+static int not_taken(struct job *j, struct sync_sem *failed, int r)
+{
+	const struct opts *o = j->opts;
+	int status = r == -ETIMEDOUT ? busy(o, failed)
+				     : semfail(o->zero ? "wait for zero of" : "take from", failed,
+					       asked_of(o, failed), r);
+	if (j->served)
+		sync_sem_close(failed); /* a ledger that nobody uses goes with us */
+	return status;
+}
+
 static int run(int argc, char **argv)
 {
+	const char *why;
 	/* Static: the data page is touched anyway, another page of stack need not be. */
 	static struct opts o;
 	static struct job j = {.opts = &o};
@@ -380,11 +454,12 @@ static int run(int argc, char **argv)
 	j.deadline = common_deadline(&o.common);
 	o.open.label = o.command ? o.command[0] : NULL;
 	unsigned caps = check_kinds(&o);
-	for (size_t i = 0; i < o.count; i++)
-		j.wants[i] = (struct sync_sem_want){
-			.sem = semopen(o.asks[i].name, &o.open),
-			.count = o.asks[i].count,
-		};
+	for (size_t i = 0; i < o.count; i++) {
+		struct sync_sem *sem = semopen(o.asks[i].name, &o.open, &why);
+		if (!sem)
+			return run_alone(&o, why);
+		j.wants[i] = (struct sync_sem_want){.sem = sem, .count = o.asks[i].count};
+	}
 	if (o.value)
 		return print_value(j.wants[0].sem);
 	if (o.path) {
@@ -396,12 +471,16 @@ static int run(int argc, char **argv)
 	/* From the moment we own something that only we can give back. */
 	bool supervised = o.command && !in_place && !o.zero;
 	struct sync_sem *failed;
+	j.served = supervised && caps & SYNC_CAP_SERVED;
+	if (j.served)
+		served_begin();
 	int r = wait_for(&j, &failed);
-	if (r == -ETIMEDOUT)
-		return busy(&o, failed);
+	if (j.served && served_end(j.wants[0].sem, r)) {
+		sync_sem_close(j.wants[0].sem); /* a ledger that nobody uses goes with us */
+		served_die();
+	}
 	if (r)
-		return semfail(o.zero ? "wait for zero of" : "take from", failed,
-			       asked_of(&o, failed), r);
+		return not_taken(&j, failed, r);
 	if (supervised)
 		child_hold_signals();
 	if (o.common.verbose)

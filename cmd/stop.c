@@ -9,8 +9,8 @@
 
 #include "stop.h"
 
-static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGPIPE, SIGCHLD};
-enum { STOPPING = 3, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
+static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGALRM, SIGPIPE, SIGCHLD};
+enum { STOPPING = 4, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
 
 static volatile sig_atomic_t wanted, signal_number, signal_code, urgent, child, knocking;
 static bool second_is_ours;
@@ -137,6 +137,18 @@ bool stop_child_ended(void)
 	if (wanted)
 		knock(1);
 	return true;
+}
+
+void stop_hush(void)
+{
+	be_quiet();
+}
+
+void stop_forget(void)
+{
+	be_quiet();
+	for (size_t i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], &before[i], NULL);
 }
 
 void stop_release(void)

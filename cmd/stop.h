@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 /*
- * From here HUP, INT and TERM, unless they were ignored, only make stop_wanted() true, and system calls
+ * From here HUP, INT, TERM and QUIT, unless they were ignored, only make stop_wanted() true, and system calls
  * end with EINTR until we stop: also one that begins just now. A second one ends us at once. A
  * reader who has gone is no signal any more but EPIPE.
  */
@@ -31,6 +31,11 @@ bool stop_urgent(void);
  */
 void stop_watch_children(void);
 bool stop_child_ended(void);
+
+/* What was to end has ended: system calls are left alone from here on. */
+void stop_hush(void);
+/* With all signals blocked: they have the effect again that they had, as soon as they are not. */
+void stop_forget(void);
 
 /* In a child, with all signals blocked: signals are again as they were when we were started. */
 void stop_release(void);

@@ -194,6 +194,21 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'jobpool')
+		options=(
+			'--jobs=any' '-j=any'
+			'--style=any'
+			'--name=any'
+			'--nonblock' '-n'
+			'--timeout=any' '-w=any'
+			'--conflict-exit-code=any' '-E=any'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'lockrun')
 		options=(
 			'--exclusive' '-x'
@@ -209,6 +224,7 @@ _syncbox_options() {
 			'--mode=any' '-m=any'
 			'--follow'
 			'--reentrant'
+			'--no-lend'
 			'--who'
 			'--json'
 			'--nonblock' '-n'
@@ -456,6 +472,8 @@ _syncbox_options() {
 			'--init=any' '-i=any'
 			'--mode=any' '-m=any'
 			'--fd=any'
+			'--no-lend'
+			'--no-jobserver'
 			'--value'
 			'--path'
 			'--nonblock' '-n'
@@ -475,7 +493,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd flock lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd flock jobpool lockrun mqpipe sempost semwait' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -494,6 +512,7 @@ _syncbox_operand() {
 	'evfd reset 1') kind='any' ;;
 	'flock 1') kind='file' ;;
 	'flock 2') kind='command' ;;
+	'jobpool 1') kind='command' ;;
 	'lockrun 1') kind='file' ;;
 	'lockrun 2') kind='command' ;;
 	'mqpipe 1') kind='word send recv work dead create info peek wait move flush rm' ;;
@@ -520,7 +539,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox evfd flock lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd flock jobpool lockrun mqpipe sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -36,8 +36,10 @@ function __syncbox_options -a context
 		printf '%s\n' json help usage V/version
 	case 'flock'
 		printf '%s\n' s/shared x/exclusive u/unlock n/nonblocking nb w/timeout= wait= E/conflict-exit-code= o/close c/command= F/no-fork verbose fcntl start= length= fd= h/help V/version
+	case 'jobpool'
+		printf '%s\n' j/jobs= style= name= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant no-lend who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
@@ -65,7 +67,7 @@ function __syncbox_options -a context
 	case 'sempost'
 		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'semwait'
-		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= no-lend no-jobserver value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	end
 end
 
@@ -109,6 +111,8 @@ function __syncbox_operand -a context number
 	case 'flock 1'
 		echo file
 	case 'flock 2'
+		echo command
+	case 'jobpool 1'
 		echo command
 	case 'lockrun 1'
 		echo file
@@ -300,6 +304,18 @@ complete -c syncbox -c flock -n '__syncbox_in flock' -l length -x -d 'Lock so ma
 complete -c syncbox -c flock -n '__syncbox_in flock' -l fd -x -d 'Lock this descriptor; all operands are COMMAND'
 complete -c syncbox -c flock -n '__syncbox_in flock' -s h -l help -d 'Show the options'
 complete -c syncbox -c flock -n '__syncbox_in flock' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a jobpool -d 'a job-token pool for make, ninja, cargo and scripts'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s j -l jobs -x -d 'So many jobs at a time; default: as many as there are processors'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l style -x -d 'How the pool is told of: pipe (default), for every make; fifo, from make 4.4 on'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l name -x -d 'Share the pool with all who give it the same name'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s n -l nonblock -d 'Try once, never wait'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s w -l timeout -x -d 'Wait no longer than this: 5, 1.5, 300ms, 2m, 1h, inf'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l usage -d 'Show a short usage message'
+complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a lockrun -d 'run a command under a lock'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s x -l exclusive -d 'Nobody else may hold the lock (default)'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s s -l shared -d 'Others may hold it shared too'
@@ -314,6 +330,7 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l rm -d 'Remove the lo
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s m -l mode -x -d 'Mode of a file that has to be made, in octal, instead of 600'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l follow -d 'Accept a symbolic link, and lock what it leads to'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l reentrant -d 'What a command above us holds already need not be taken'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l no-lend -d 'Inside make, keep our job slot while we wait'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l who -d 'List who holds LOCK and who waits for it, and take nothing'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l json -d 'With --who: as a JSON array'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s n -l nonblock -d 'Try once, never wait'
@@ -519,6 +536,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s z -l zero -d 'Wait u
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s i -l init -x -d 'If SEM is missing, make it with N permits'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s m -l mode -x -d 'Mode of one that has to be made, in octal, instead of 600'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l fd -x -d 'Take a pool\'s permits for our caller\'s descriptor N'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l no-lend -d 'Inside make, keep our job slot while we wait'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l no-jobserver -d 'COMMAND shall not use make\'s jobserver'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l value -d 'Print how many permits are free, and take none'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l path -d 'Print the pool\'s file, and take none'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s n -l nonblock -d 'Try once, never wait'
@@ -529,8 +548,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c evfd -c flock -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c flock -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.

@@ -16,7 +16,8 @@
 #define FIRST_HELD_FD 10
 
 /* Bytes that are locked; what the file has there does not matter. */
-enum { QUEUE = 0, NAME = 1, SLOTS = SYNC_SLOTS };
+enum { QUEUE = 0, NAME = 1, USERS = 2, SLOTS = SYNC_SLOTS };
+#define OTHERS ((off_t)1 << 40)
 
 static const char magic[8] = "syncdbt1";
 
@@ -135,6 +136,7 @@ int sync_escrow_open(struct sync_escrow *e, const struct stat *of, bool create)
 		return r;
 	}
 	memset(e->mine, 0, sizeof(e->mine));
+	e->lent = 0;
 	e->fd = fd;
 	return 0;
 }
@@ -164,20 +166,34 @@ void sync_escrow_remove(struct sync_escrow *e)
 
 /* ---- slots ---- */
 
+/* A permit too many is there for good unless one is taken; if there is none now, it stays lent. */
+static int settle_loan(struct sync_escrow *e, struct sync_debt *d)
+{
+	int r = d->note ? 0 : e->ops->take(e->arg, &d->note);
+	if (!r)
+		atomic_store(&d->state, SYNC_DEBT_FREE);
+	return r == -EAGAIN ? 0 : r;
+}
+
 /* Every way out of a debt. Its byte is locked by us, so nobody else has a say in it. */
 static int settle_locked(struct sync_escrow *e, struct sync_debt *d, bool clear,
 			 struct sync_settled *sum)
 {
-	uint32_t state = SYNC_DEBT_HOLDING;
+	uint32_t state = SYNC_DEBT_TAKING;
 	unsigned count = atomic_load(&d->count);
 	int r = 0;
+	if (d->note)
+		(void)atomic_compare_exchange_strong(&d->state, &state, SYNC_DEBT_HOLDING);
+	state = SYNC_DEBT_HOLDING;
 	if (atomic_compare_exchange_strong(&d->state, &state, SYNC_DEBT_GIVING)) {
 		/* Killed between the line above and the store below: in doubt. */
-		r = e->ops->give(e->arg, count);
+		r = e->ops->give(e->arg, count, d->note);
 		atomic_store(&d->state, r ? SYNC_DEBT_HOLDING : SYNC_DEBT_FREE);
 		sum->returned += r ? 0 : count;
 	} else if (state == SYNC_DEBT_CLAIMED) {
 		atomic_store(&d->state, SYNC_DEBT_FREE);
+	} else if (state == SYNC_DEBT_LENT) {
+		r = settle_loan(e, d);
 	} else if (state != SYNC_DEBT_FREE) {
 		sum->doubtful += count;
 		if (clear)
@@ -263,7 +279,7 @@ static int claim_or_settle(struct sync_escrow *e)
 	return r ? r : claim(e);
 }
 
-int sync_escrow_take(struct sync_escrow *e)
+static int open_debt(struct sync_escrow *e)
 {
 	int i = claim_or_settle(e);
 	if (i < 0)
@@ -271,14 +287,24 @@ int sync_escrow_take(struct sync_escrow *e)
 	struct sync_debt *d = &sync_escrow_ledger(e)->debt[i];
 	atomic_store(&d->count, 1);
 	atomic_store(&d->pid, (uint32_t)getpid());
+	d->note = 0;
 	/* Who watches must have seen this slot before there is something in it to lose. */
 	tell_news(e);
+	return i;
+}
+
+int sync_escrow_take(struct sync_escrow *e)
+{
+	int i = open_debt(e);
+	if (i < 0)
+		return i;
+	struct sync_debt *d = &sync_escrow_ledger(e)->debt[i];
 	/*
 	 * The residual window: who is killed between these two stores leaves it in doubt whether
-	 * the permit was taken. There is a load and a compare-and-swap in it, no system call.
+	 * the permit was taken, unless take() leaves a note of it.
 	 */
 	atomic_store(&d->state, SYNC_DEBT_TAKING);
-	int r = e->ops->take(e->arg);
+	int r = e->ops->take(e->arg, &d->note);
 	atomic_store(&d->state, r ? SYNC_DEBT_FREE : SYNC_DEBT_HOLDING);
 	if (r)
 		unlock(e->fd, SLOTS + i);
@@ -287,13 +313,13 @@ int sync_escrow_take(struct sync_escrow *e)
 	return r;
 }
 
-int sync_escrow_give(struct sync_escrow *e)
+int sync_escrow_give(struct sync_escrow *e, const uint64_t *keep)
 {
 	struct sync_settled sum = {0, 0};
 	int result = 0;
 	for (unsigned i = 0; i < SYNC_DEBTS; i++) {
 		uint64_t bit = UINT64_C(1) << (i % 64);
-		if (!(e->mine[i / 64] & bit))
+		if (!(e->mine[i / 64] & bit) || (keep && keep[i / 64] & bit))
 			continue;
 		/*
 		 * It is locked through this descriptor already, unless another process with a
@@ -307,6 +333,107 @@ int sync_escrow_give(struct sync_escrow *e)
 			result = r;
 	}
 	return result;
+}
+
+/* ---- loans ---- */
+
+int sync_escrow_lend(struct sync_escrow *e, unsigned char note)
+{
+	int i = open_debt(e);
+	if (i < 0)
+		return i;
+	struct sync_debt *d = &sync_escrow_ledger(e)->debt[i];
+	/* Who is killed between these two stores leaves it in doubt whether there is one too many. */
+	atomic_store(&d->state, SYNC_DEBT_LENDING);
+	int r = e->ops->give(e->arg, 1, note);
+	atomic_store(&d->state, r ? SYNC_DEBT_FREE : SYNC_DEBT_LENT);
+	if (r)
+		unlock(e->fd, SLOTS + i);
+	else
+		e->lent = i + 1;
+	return r;
+}
+
+static void end_loan(struct sync_escrow *e)
+{
+	int i = e->lent - 1;
+	atomic_store(&sync_escrow_ledger(e)->debt[i].state, SYNC_DEBT_FREE);
+	unlock(e->fd, SLOTS + i);
+	e->lent = 0;
+}
+
+int sync_escrow_reclaim(struct sync_escrow *e)
+{
+	if (!e->lent)
+		return 0;
+	int r = e->ops->take(e->arg, &sync_escrow_ledger(e)->debt[e->lent - 1].note);
+	if (!r)
+		end_loan(e);
+	return r;
+}
+
+void sync_escrow_cancel_loan(struct sync_escrow *e)
+{
+	for (unsigned i = 0; e->lent && i < SYNC_DEBTS; i++) {
+		uint64_t bit = UINT64_C(1) << (i % 64);
+		if (!(e->mine[i / 64] & bit))
+			continue;
+		/* In this order a kill in between loses one permit, and does not add one. */
+		atomic_store(&sync_escrow_ledger(e)->debt[i].state, SYNC_DEBT_FREE);
+		unlock(e->fd, SLOTS + i);
+		e->mine[i / 64] &= ~bit;
+		end_loan(e);
+	}
+}
+
+/* ---- users ---- */
+
+int sync_escrow_join(struct sync_escrow *e)
+{
+	int r;
+	do
+		r = set_lock(e->fd, F_OFD_SETLKW, F_RDLCK, USERS, 1);
+	while (r == -EINTR); /* held by others for moments only */
+	return r ? r : sync_shm_is(e->path, &e->file) ? 0 : -ESTALE;
+}
+
+static bool is_settled(struct sync_escrow *e)
+{
+	for (unsigned i = 0; i < SYNC_DEBTS; i++) {
+		uint32_t state = atomic_load(&sync_escrow_ledger(e)->debt[i].state);
+		if (state == SYNC_DEBT_HOLDING || state == SYNC_DEBT_LENT)
+			return false;
+	}
+	return true;
+}
+
+/* One after the other, else two who go at once would each take the other for one who stays. */
+void sync_escrow_leave(struct sync_escrow *e)
+{
+	struct sync_settled sum = {0, 0};
+	int r;
+	do
+		r = lock(e->fd, NAME);
+	while (r == -EINTR);
+	if (!r && !try_lock(e->fd, USERS) && !sync_escrow_settle(e, e->fd, false, &sum) &&
+	    is_settled(e) && sync_shm_is(e->path, &e->file))
+		(void)unlink(e->path);
+	(void)set_lock(e->fd, F_OFD_SETLK, F_UNLCK, 0, 0);
+}
+
+int sync_escrow_lock_other(struct sync_escrow *e, uint32_t which)
+{
+	return try_lock(e->fd, OTHERS + which);
+}
+
+int sync_escrow_await_other(struct sync_escrow *e, uint32_t which)
+{
+	return lock(e->fd, OTHERS + which);
+}
+
+void sync_escrow_unlock_other(struct sync_escrow *e, uint32_t which)
+{
+	unlock(e->fd, OTHERS + which);
 }
 
 /* ---- peers ---- */

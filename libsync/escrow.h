@@ -9,9 +9,11 @@
  *   state     if its lock can be had, then
  *   FREE      nothing is owed
  *   CLAIMED   nothing has been taken yet: it becomes FREE
- *   TAKING    the permit was or was not taken: in doubt
+ *   TAKING    the permit was or was not taken: in doubt, unless take() has left a note
  *   HOLDING   the permit is given back
  *   GIVING    it was or was not given back: in doubt
+ *   LENDING   a permit of the debtor's own was or was not lent: in doubt
+ *   LENT      one is taken from the semaphore, for the debtor has it no longer; a note says it has been
  *
  * In doubt nothing is given back: one permit too few is better than one too many. The slot stays
  * as it is until sync_escrow_settle() is told to clear it.
@@ -28,13 +30,22 @@
 
 #define SYNC_DEBTS 1024
 
-enum { SYNC_DEBT_FREE, SYNC_DEBT_CLAIMED, SYNC_DEBT_TAKING, SYNC_DEBT_HOLDING, SYNC_DEBT_GIVING };
+enum {
+	SYNC_DEBT_FREE,
+	SYNC_DEBT_CLAIMED,
+	SYNC_DEBT_TAKING,
+	SYNC_DEBT_HOLDING,
+	SYNC_DEBT_GIVING,
+	SYNC_DEBT_LENDING,
+	SYNC_DEBT_LENT,
+};
 
 struct sync_debt {
 	_Atomic uint32_t state;
 	_Atomic uint32_t count; /* permits */
 	_Atomic uint32_t pid;   /* for people who look; it proves nothing */
-	uint32_t unused;
+	unsigned char note;     /* which permit, if they differ; not 0: it has been taken */
+	unsigned char unused[3];
 };
 
 struct sync_ledger {
@@ -47,10 +58,13 @@ struct sync_ledger {
 };
 _Static_assert(sizeof(struct sync_ledger) == 64 + 16 * SYNC_DEBTS, "a file format");
 
-/* The thing that permits are taken from. Only sets and compares; wake() may make system calls. */
+/*
+ * The thing that permits are taken from. take(): one; -EAGAIN there is none. If it leaves a note, which
+ * give() gets, it must do that and take the permit in one: who is killed has done both or neither.
+ */
 struct sync_escrow_ops {
-	int (*take)(void *arg); /* one; -EAGAIN there is none */
-	int (*give)(void *arg, unsigned count);
+	int (*take)(void *arg, unsigned char *note);
+	int (*give)(void *arg, unsigned count, unsigned char note);
 	void (*wake)(void *arg);
 };
 
@@ -66,6 +80,7 @@ struct sync_escrow {
 	struct stat file;
 	struct sync_map map;
 	uint64_t mine[SYNC_DEBTS / 64];
+	int lent; /* the slot of a permit that was lent, plus 1; 0: none was */
 };
 
 static inline struct sync_ledger *sync_escrow_ledger(const struct sync_escrow *e)
@@ -89,8 +104,29 @@ void sync_escrow_remove(struct sync_escrow *e);
 
 /* Take one permit and owe it. As take(); -ENOSPC no slot is free. */
 MUST_CHECK int sync_escrow_take(struct sync_escrow *e);
-/* Give back all that is owed through this handle, whoever inherited it. */
-MUST_CHECK int sync_escrow_give(struct sync_escrow *e);
+/* Give back all that is owed through this handle, whoever inherited it, but what is in KEEP, if not NULL. */
+MUST_CHECK int sync_escrow_give(struct sync_escrow *e, const uint64_t *keep);
+
+/* Give away a permit that we have without having taken it. -EUSERS no slot is free. */
+MUST_CHECK int sync_escrow_lend(struct sync_escrow *e, unsigned char note);
+/* Take one in its place. -EAGAIN there is none. */
+MUST_CHECK int sync_escrow_reclaim(struct sync_escrow *e);
+/* One that was just taken shall be in its place: nothing is owed for either then. */
+void sync_escrow_cancel_loan(struct sync_escrow *e);
+
+/*
+ * For ledgers that go when nobody uses them. join(): be one of its users, and those who inherit the
+ * descriptor too; -ESTALE it has just gone. leave(): be none any more, none of the heirs either; if nobody is, settle all, and
+ * unless a debt remains that could still be settled, remove the name.
+ */
+MUST_CHECK int sync_escrow_join(struct sync_escrow *e);
+void sync_escrow_leave(struct sync_escrow *e);
+
+/* Lock the thing with the number WHICH, any but 0, for this descriptor and its heirs. -EAGAIN. */
+MUST_CHECK int sync_escrow_lock_other(struct sync_escrow *e, uint32_t which);
+/* Wait for it. -EINTR. */
+MUST_CHECK int sync_escrow_await_other(struct sync_escrow *e, uint32_t which);
+void sync_escrow_unlock_other(struct sync_escrow *e, uint32_t which);
 
 /*
  * Another open file description of the ledger, to lock the slots of others with, and the queue:

@@ -112,6 +112,8 @@ struct sync_sem_ops {
 	int (*post)(struct sync_sem *sem, unsigned count, unsigned max);
 	int (*wait_zero)(struct sync_sem *sem, const struct timespec *deadline);
 	int (*release)(struct sync_sem *sem);
+	int (*lend)(struct sync_sem *sem);
+	int (*reclaim)(struct sync_sem *sem, const struct timespec *deadline);
 	int (*resize)(struct sync_sem *sem, unsigned size);
 	int (*drain)(struct sync_sem *sem, const struct timespec *deadline);
 	int (*repair)(struct sync_sem *sem, unsigned *returned, unsigned *doubtful);

@@ -236,6 +236,8 @@ bool sync_lock_conflicts(const struct sync_lock *lock, enum sync_mode mode,
  *   sysv:NAME  sysv:0xKEY  sysv:id=N   a System V semaphore: ours by name, or anybody's
  *   posix:/NAME                        what sem_open(3) of glibc sees
  *   pool:NAME  pool:/PATH              permits that belong to descriptors
+ *   jobserver:fifo:PATH  jobserver:R,W  the tokens of a GNU make jobserver, which others serve; and
+ *   jobserver:                         the one that opts.server names in the same way
  *
  *                              sysv:           posix:          pool:
  *   an owned permit belongs    the process     the handle, by  the open file
@@ -253,6 +255,11 @@ bool sync_lock_conflicts(const struct sync_lock *lock, enum sync_mode mode,
  * An owned posix: permit is written down in a ledger, whose descriptor children inherit: while any of
  * them has it the permit counts as in use. Whoever took it must give it back by sync_sem_release(); if
  * all are gone and nobody did, the next waiter does, or sync_sem_repair().
+ *
+ * jobserver: is as posix:, but several may be taken at once, without having some while waiting for the
+ * rest, and permits always have an owner. A job of make has one permit from its start, without a byte in the
+ * pipe: opts.slot says for which job we act, and the first handle that waits with it has that as its first permit.
+ * A wait that has to last lends it; if it fails, sync_sem_reclaim() must follow.
  */
 
 struct sync_sem;
@@ -270,6 +277,12 @@ struct sync_sem_opts {
 	int fd;                /* with SYNC_SEM_BY_FD: open on the pool for reading and writing */
 	const char *directory; /* where pool:NAME lives; NULL: only pool:/PATH can be opened */
 	const char *label;     /* who takes permits, for people who look; NULL for nothing */
+	/* jobserver: alone */
+	const char *
+		server; /* what jobserver: means, "R,W" or "fifo:PATH" as in MAKEFLAGS; NULL: nothing */
+	unsigned
+		capacity; /* how many permits there are with the slot of the first job; 0: not known */
+	unsigned slot;    /* the process that make started, we or an ancestor; 0: we have no slot */
 };
 
 /* Bits of sync_sem_caps(), besides SYNC_CAP_INHERIT: children with the descriptor own it too. */
@@ -282,6 +295,7 @@ enum {
 	SYNC_CAP_ZERO = 1 << 13,   /* sync_sem_wait_zero() */
 	SYNC_CAP_RESIZE = 1 << 14, /* sync_sem_resize(), sync_sem_drain() */
 	SYNC_CAP_SET = 1 << 15,    /* sync_sem_wait_all() with others of its kind */
+	SYNC_CAP_SERVED = 1 << 21, /* others serve it, and count on getting each permit back */
 };
 
 /* The most permits that a semaphore of this scheme can have; 0 for an unknown scheme. */
@@ -293,11 +307,13 @@ unsigned sync_sem_caps_of(const char *name);
 /*
  * Open the semaphore NAME, or make it: nobody ever sees one half made, and whoever makes it may be
  * killed at any moment. OPTS is not kept.
+ * A jobserver: that is made is a FIFO, for as long as anybody has it open.
  * -ENOENT missing; -ENXIO and cannot be made (sysv:id=N); -EINVAL not a legal name; -ENAMETOOLONG; -EEXIST the key belongs to another
  * object (a collision); -EUCLEAN the object is damaged, or another libc's; -ERANGE more permits
  * than there can be; -ENOTDIR a pool by name, and no opts.directory; -ENOSPC SEMMNI, or the file
  * system; -EFBIG RLIMIT_FSIZE; -ENODEV no /dev/shm; -EACCES; -EBADF, -ESTALE opts.fd is not
- * open, is open on another file; or what the kernel says. sync-backends(7), SEMAPHORES.
+ * open, is open on another file; -EDESTADDRREQ a jobserver: without opts.server; -EBADF, -EBADFD its descriptors are not open, are no
+ * pipe's ends; or what the kernel says. sync-backends(7), SEMAPHORES.
  */
 int sync_sem_open(const char *name, const struct sync_sem_opts *opts, struct sync_sem **out);
 
@@ -350,6 +366,16 @@ int sync_sem_post(struct sync_sem *sem, unsigned count, unsigned max);
  * descriptor owns), whoever inherited it. Harmless when nothing was.
  */
 int sync_sem_release(struct sync_sem *sem);
+
+/*
+ * Let others have the slot that opts.slot says while we wait for something else. Whoever does must have it again
+ * before going on, or ending: by sync_sem_reclaim(), or by a wait for permits of this very handle, which has
+ * the slot as one of them again. A kill meanwhile leaves a permit too many, until another takes or releases.
+ * 0; -EBUSY the slot is another's of the same job; -EOPNOTSUPP.
+ */
+int sync_sem_lend(struct sync_sem *sem);
+/* Wait until the slot is ours again. 0, also if it was not lent; -ETIMEDOUT, -EINTR. */
+int sync_sem_reclaim(struct sync_sem *sem, const struct timespec *deadline);
 
 /* A picture of the past: never decide by it who may go. */
 struct sync_sem_state {

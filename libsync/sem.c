@@ -182,6 +182,16 @@ SYNC_API int sync_sem_release(struct sync_sem *sem)
 	return sem->ops->release ? sem->ops->release(sem) : 0;
 }
 
+SYNC_API int sync_sem_lend(struct sync_sem *sem)
+{
+	return sem->ops->lend ? sem->ops->lend(sem) : -EOPNOTSUPP;
+}
+
+SYNC_API int sync_sem_reclaim(struct sync_sem *sem, const struct timespec *deadline)
+{
+	return sem->ops->reclaim ? sem->ops->reclaim(sem, deadline) : 0;
+}
+
 /* ---- look, change ---- */
 
 SYNC_API int sync_sem_state(struct sync_sem *sem, struct sync_sem_state *out)

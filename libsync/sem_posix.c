@@ -44,13 +44,15 @@ static struct glibcsem *shared(const struct posix_sem *p)
 
 /* ---- for the ledger ---- */
 
-static int take_one(void *arg)
+static int take_one(void *arg, unsigned char *note)
 {
+	(void)note; /* one is as good as another */
 	return sync_glibcsem_take(shared(arg));
 }
 
-static int give(void *arg, unsigned count)
+static int give(void *arg, unsigned count, unsigned char note)
 {
+	(void)note;
 	return sync_glibcsem_add(shared(arg), count, 0);
 }
 
@@ -173,7 +175,7 @@ static int attempt(struct posix_sem *p, unsigned flags)
 	if (!sync_glibcsem_value(shared(p)))
 		return -EAGAIN;
 	if (!(flags & SYNC_SEM_OWNED))
-		return take_one(p);
+		return sync_glibcsem_take(shared(p));
 	int r = open_ledger(p, true);
 	return r ? r : sync_escrow_take(&p->escrow);
 }
@@ -311,7 +313,7 @@ static int release_sem(struct sync_sem *sem)
 	if (p->escrow.fd < 0)
 		return 0;
 	sync_guard_start(&p->map);
-	int r = sync_escrow_give(&p->escrow);
+	int r = sync_escrow_give(&p->escrow, NULL);
 	sync_guard_stop();
 	return sync_guard_torn(&p->map) ? -EUCLEAN : r;
 }

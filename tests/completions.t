@@ -18,8 +18,8 @@ done
 
 # What is typed, what is offered for its last word, and the claim.
 cat >cases <<'END'
-lockrun --no|--no-fork --nonblock|options are completed
-lockrun --json --no|--no-fork --nonblock|more options are completed
+lockrun --no|--no-fork --no-lend --nonblock|options are completed
+lockrun --json --no|--no-fork --no-lend --nonblock|more options are completed
 lockrun aa|aaa.lck aab.lck aadir|LOCK is a file or a directory
 lockrun fcntl:aaa|fcntl:aaa.lck|LOCK may have a scheme
 lockrun -nw 5 aa|aaa.lck aab.lck aadir|the value of an option is not LOCK
@@ -35,18 +35,18 @@ lockrun aaa.lck zzcmd|zzcmd-one zzcmd-two|a command follows LOCK
 lockrun aaa.lck -- zzcmd|zzcmd-one zzcmd-two|a command follows LOCK and --
 lockrun -nw 5 -l aab.lck aaa.lck zzcmd|zzcmd-one zzcmd-two|a command follows options and LOCK
 lockrun ofd:aaa.lck@0+1 zzcmd|zzcmd-one zzcmd-two|a command follows a range of bytes
-lockrun aaa.lck --no|--no-fork --nonblock|options can follow LOCK
+lockrun aaa.lck --no|--no-fork --no-lend --nonblock|options can follow LOCK
 lockrun aaa.lck -c zzcmd|zzcmd-one zzcmd-two|a shell line begins with a command
 lockrun aaa.lck zzcmd-one --no||the options of COMMAND are not ours
 lockrun aaa.lck zzcmd-one aa|aaa.lck aab.lck aadir|files can follow COMMAND
-lockrun aaa.lck lockrun --no|--no-fork --nonblock|COMMAND has its own completion
 flock --no|--no-fork --nonblocking|options of a drop-in are completed
 flock aa|aaa.lck aab.lck aadir|its FILE is a file
 flock -nw 5 aaa.lck zzcmd|zzcmd-one zzcmd-two|and a command follows FILE
 flock aaa.lck -c zzcmd|zzcmd-one zzcmd-two|or a shell line
+lockrun aaa.lck lockrun --no|--no-fork --no-lend --nonblock|COMMAND has its own completion
 syncbox lock|lockrun|syncbox completes applets
 syncbox --install=aa|aadir|syncbox completes its own options
-syncbox lockrun --no|--no-fork --nonblock|options of an applet follow its name
+syncbox lockrun --no|--no-fork --no-lend --nonblock|options of an applet follow its name
 syncbox lockrun aa|aaa.lck aab.lck aadir|operands of an applet follow its name
 syncbox lockrun aaa.lck zzcmd|zzcmd-one zzcmd-two|a command follows the LOCK of an applet
 lockrun --lock=file aaa.lck zzcmd|zzcmd-one zzcmd-two|a value after = is no name of a kind

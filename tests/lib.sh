@@ -15,7 +15,8 @@
 set -u
 : "${BUILD:?run the tests with make check}"
 PATH=$BUILD/bin:$PATH
-unset SYNCBOX_HELD
+# Nor are we jobs of the make that runs us.
+unset SYNCBOX_HELD MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 # In sanitizer builds: an applet leaves its memory to exit(2). The C tests do look for leaks.
 ASAN_OPTIONS=detect_leaks=0
