@@ -24,6 +24,7 @@
 #include "held.h"
 #include "heirs.h"
 #include "holders.h"
+#include "limit.h"
 #include "lockfail.h"
 #include "lockset.h"
 #include "parse.h"
@@ -31,6 +32,7 @@
 
 struct opts {
 	struct common_opts common;
+	struct limit_opts limit;
 	struct lockset_ask asks[LOCKSET_MAX]; /* asks[0] is LOCK, the others -l */
 	size_t count;
 	enum sync_mode mode;
@@ -123,6 +125,9 @@ static void check_usage(const struct opts *o, struct argp_state *state)
 		argp_error(state,
 			   "-F holds the lock for the whole tree anyway, and leaves nobody to "
 			   "wait for it: do without --hold=tree");
+	if (limit_wanted(&o->limit) && (o->in_place || by_fd(o)))
+		argp_error(state, "%s leaves nobody to watch the time: no --max-run, --warn-after",
+			   o->in_place ? "-F" : "a lock without a command");
 	if (o->close && o->tree)
 		argp_error(state, "--hold=tree lets descendants hold the lock, -o forbids it");
 	if (o->rm && o->follow)
@@ -153,6 +158,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->common;
+		state->child_inputs[1] = &o->limit;
 		o->count = 1;
 		o->mode = SYNC_EXCLUSIVE;
 		return 0;
@@ -213,7 +219,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+	{&common_argp, 0, NULL, 0},
+	{&limit_argp, 0, NULL, 0},
+	{0},
+};
 
 static const struct argp argp = {
 	.options = options,
@@ -261,7 +271,11 @@ static int lock_descriptor(const struct opts *o, struct lockset *set)
 
 static void refuse_supervisor_options(const struct opts *o)
 {
-	const char *option = o->close ? "-o" : o->rm ? "--rm" : o->tree ? "--hold=tree" : NULL;
+	const char *option = o->close                  ? "-o"
+			     : o->rm                   ? "--rm"
+			     : o->tree                 ? "--hold=tree"
+			     : limit_wanted(&o->limit) ? "--max-run or --warn-after"
+						       : NULL;
 	if (option)
 		die(EXIT_BAD_USAGE,
 		    "%s needs a lockrun that stays, but an fcntl: lock belongs to "
@@ -273,8 +287,13 @@ static int run_supervised(const struct opts *o, struct lockset *set)
 {
 	int fds[LOCKSET_MAX + 1];
 	struct heirs heirs;
+	struct limit limit;
 	struct child_plan plan = {.argv = o->command, .keep = fds};
 	plan.keep_count = lockset_fds(set, fds);
+	if (limit_wanted(&o->limit)) {
+		plan.limit = &limit;
+		plan.limit_opts = &o->limit;
+	}
 	if (o->tree)
 		fds[plan.keep_count++] = heirs_begin(&heirs);
 	if (o->close)
@@ -283,8 +302,8 @@ static int run_supervised(const struct opts *o, struct lockset *set)
 	if (status < 0)
 		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
 		     strerror(-status));
-	if (o->tree)
-		heirs_wait(&heirs, o->common.quiet);
+	if (o->tree && heirs_wait(&heirs, o->common.quiet, status < 0 ? NULL : plan.limit))
+		status = child_end_rest(&limit);
 	lockset_release(set, o->rm);
 	return status < 0 ? EXIT_SYSTEM : status;
 }
@@ -314,6 +333,8 @@ static int run(int argc, char **argv)
 	if (by_fd(&o))
 		return lock_descriptor(&o, &set);
 
+	if (o.limit.max_run)
+		child_stand_alone();
 	lockset_open(&set, o.asks, o.count);
 	if (o.rm && !lockset_can(&set, SYNC_CAP_UNLINK))
 		die(EXIT_BAD_USAGE, "--rm removes only regular, empty files, locked as a whole");

@@ -21,6 +21,7 @@
 #include "common.h"
 #include "exitcode.h"
 #include "holders.h"
+#include "limit.h"
 #include "parse.h"
 #include "say.h"
 #include "semopen.h"
@@ -36,6 +37,7 @@ struct ask {
 
 struct opts {
 	struct common_opts common;
+	struct limit_opts limit;
 	struct ask asks[SEMS_MAX]; /* asks[0] is SEM, the others --and */
 	size_t count;
 	struct sync_sem_opts open;
@@ -104,6 +106,8 @@ static error_t finish(struct opts *o, struct argp_state *state)
 	if (o->by_fd && o->command)
 		argp_error(state, "--fd leaves the permits to the caller's descriptor: there is no "
 				  "command to run");
+	if (limit_wanted(&o->limit) && !o->command)
+		argp_error(state, "--max-run and --warn-after are about a command: give one");
 	if (o->by_fd && o->count > 1)
 		argp_error(state, "--fd goes with one semaphore, on whose file the descriptor is "
 				  "open");
@@ -117,6 +121,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->common;
+		state->child_inputs[1] = &o->limit;
 		o->count = 1;
 		o->asks[0].count = 1;
 		return 0;
@@ -161,7 +166,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+	{&common_argp, 0, NULL, 0},
+	{&limit_argp, 0, NULL, 0},
+	{0},
+};
 
 static const struct argp argp = {
 	.options = options,
@@ -300,10 +309,15 @@ static size_t descriptors(const struct job *j, int **out)
 	return n;
 }
 
-static int run_command(struct job *j, bool in_place)
+/*
+ * Who is to watch the time stays. What the kernel would have given back when COMMAND, exec'd in place, had ended,
+ * it gives back when we both have: a descriptor that both have, or the semaphore adjustments that both share.
+ */
+static int run_command(struct job *j, bool in_place, bool by_kernel)
 {
 	const struct opts *o = j->opts;
 	int *fds;
+	struct limit limit;
 	struct child_plan plan = {.argv = o->command};
 	plan.keep_count = descriptors(j, &fds);
 	plan.keep = fds;
@@ -317,11 +331,16 @@ static int run_command(struct job *j, bool in_place)
 	}
 	if (in_place)
 		return child_exec(&plan);
+	if (limit_wanted(&o->limit)) {
+		plan.limit = &limit;
+		plan.limit_opts = &o->limit;
+		plan.share_undo = by_kernel;
+	}
 	int status = child_run(&plan);
 	if (status < 0)
 		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
 		     strerror(-status));
-	int r = sync_sem_release(j->wants[0].sem);
+	int r = by_kernel ? 0 : sync_sem_release(j->wants[0].sem);
 	if (r)
 		semfail("give back to", j->wants[0].sem, 0, r);
 	return status < 0 ? EXIT_SYSTEM : status;
@@ -382,6 +401,8 @@ static int run(int argc, char **argv)
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
+	if (o.limit.max_run)
+		child_stand_alone();
 	j.deadline = common_deadline(&o.common);
 	o.open.label = o.command ? o.command[0] : NULL;
 	unsigned caps = check_kinds(&o);
@@ -394,10 +415,11 @@ static int run(int argc, char **argv)
 		return print_value(j.wants[0].sem);
 	if (o.path)
 		return print_path(j.wants[0].sem);
-	bool in_place = caps & SYNC_CAP_EXEC;
+	bool by_kernel = caps & SYNC_CAP_EXEC;
+	bool in_place = by_kernel && !limit_wanted(&o.limit);
 	j.flags = (o.command ? SYNC_SEM_OWNED : 0) | (in_place || !o.command ? SYNC_SEM_EXEC : 0);
 	/* From the moment we own something that only we can give back. */
-	bool supervised = o.command && !in_place && !o.zero;
+	bool supervised = o.command && !in_place && (!o.zero || limit_wanted(&o.limit));
 	struct sync_sem *failed;
 	int r = wait_for(&j, &failed);
 	if (r == -ETIMEDOUT)
@@ -411,7 +433,7 @@ static int run(int argc, char **argv)
 		child_guard_messages(true);
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
 	}
-	return o.command ? run_command(&j, !supervised) : EXIT_DONE;
+	return o.command ? run_command(&j, !supervised, by_kernel) : EXIT_DONE;
 }
 
 const struct applet applet_semwait = {

@@ -35,7 +35,7 @@ function __syncbox_options -a context
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
@@ -63,7 +63,7 @@ function __syncbox_options -a context
 	case 'sempost'
 		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'semwait'
-		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= help usage V/version
 	end
 end
 
@@ -296,6 +296,10 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s w -l timeout -x -d '
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l max-run -x -d 'End COMMAND, and all it has started, when it runs longer: status 124'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l kill-after -x -d 'Kill what is left so long after that; default 5'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l signal -x -d 'Ask with this signal, instead of TERM'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l warn-after -x -d 'Say so when COMMAND runs longer'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l usage -d 'Show a short usage message'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s V -l version -d 'Show the version'
@@ -501,6 +505,10 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s w -l timeout -x -d '
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l max-run -x -d 'End COMMAND, and all it has started, when it runs longer: status 124'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l kill-after -x -d 'Kill what is left so long after that; default 5'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l signal -x -d 'Ask with this signal, instead of TERM'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l warn-after -x -d 'Say so when COMMAND runs longer'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
