@@ -305,7 +305,11 @@ int child_start_thread(void *(*run)(void *), void *arg)
 void child_guard_messages(bool begin)
 {
 	static struct sigaction before;
+	static bool guarded;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	if (begin == guarded)
+		return;
+	guarded = begin;
 	sigaction(SIGPIPE, begin ? &ignore : &before, begin ? &before : NULL);
 }
 

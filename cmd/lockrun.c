@@ -28,11 +28,13 @@
 #include "lockfail.h"
 #include "lockset.h"
 #include "parse.h"
+#include "report.h"
 #include "say.h"
 
 struct opts {
 	struct common_opts common;
 	struct limit_opts limit;
+	struct report report;
 	struct lockset_ask asks[LOCKSET_MAX]; /* asks[0] is LOCK, the others -l */
 	size_t count;
 	enum sync_mode mode;
@@ -128,6 +130,11 @@ static void check_usage(const struct opts *o, struct argp_state *state)
 	if (limit_wanted(&o->limit) && (o->in_place || by_fd(o)))
 		argp_error(state, "%s leaves nobody to watch the time: no --max-run, --warn-after",
 			   o->in_place ? "-F" : "a lock without a command");
+	if (o->report.metrics && (o->in_place || by_fd(o)))
+		argp_error(state, "%s leaves nobody to see how it ended: no --metrics",
+			   o->in_place ? "-F" : "a lock without a command");
+	if (o->who && report_wanted(&o->report))
+		argp_error(state, "--who reports no run: no --events, --metrics");
 	if (o->close && o->tree)
 		argp_error(state, "--hold=tree lets descendants hold the lock, -o forbids it");
 	if (o->rm && o->follow)
@@ -159,6 +166,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->common;
 		state->child_inputs[1] = &o->limit;
+		state->child_inputs[2] = &o->report;
 		o->count = 1;
 		o->mode = SYNC_EXCLUSIVE;
 		return 0;
@@ -222,6 +230,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_child children[] = {
 	{&common_argp, 0, NULL, 0},
 	{&limit_argp, 0, NULL, 0},
+	{&report_argp, 0, NULL, 0},
 	{0},
 };
 
@@ -275,6 +284,7 @@ static void refuse_supervisor_options(const struct opts *o)
 			     : o->rm                   ? "--rm"
 			     : o->tree                 ? "--hold=tree"
 			     : limit_wanted(&o->limit) ? "--max-run or --warn-after"
+			     : o->report.metrics       ? "--metrics"
 						       : NULL;
 	if (option)
 		die(EXIT_BAD_USAGE,
@@ -304,8 +314,14 @@ static int run_supervised(const struct opts *o, struct lockset *set)
 		     strerror(-status));
 	if (o->tree && heirs_wait(&heirs, o->common.quiet, status < 0 ? NULL : plan.limit))
 		status = child_end_rest(&limit);
+	if (status < 0)
+		status = EXIT_SYSTEM;
+	if (set->report)
+		report_exited(set->report, status);
 	lockset_release(set, o->rm);
-	return status < 0 ? EXIT_SYSTEM : status;
+	if (set->report)
+		report_end(set->report);
+	return status;
 }
 
 static int run_in_place(const struct opts *o, const struct lockset *set)
@@ -330,11 +346,16 @@ static int run(int argc, char **argv)
 	set.reentrant = o.reentrant;
 	if (o.who)
 		return print_owners(&o, &set);
+	if (o.limit.max_run)
+		child_stand_alone();
+	if (report_wanted(&o.report)) {
+		child_guard_messages(true);
+		set.report = &o.report;
+		report_begin(set.report, o.asks[0].name);
+	}
 	if (by_fd(&o))
 		return lock_descriptor(&o, &set);
 
-	if (o.limit.max_run)
-		child_stand_alone();
 	lockset_open(&set, o.asks, o.count);
 	if (o.rm && !lockset_can(&set, SYNC_CAP_UNLINK))
 		die(EXIT_BAD_USAGE, "--rm removes only regular, empty files, locked as a whole");
@@ -351,10 +372,10 @@ static int run(int argc, char **argv)
 		die(EXIT_SYSTEM,
 		    "cannot tell the command what is locked: too many lockruns one in the "
 		    "other");
-	if (o.common.verbose) {
+	if (o.common.verbose)
 		warn("running %s", quote(o.command[0]));
+	if (o.common.verbose || set.report)
 		child_guard_messages(false);
-	}
 	return supervised ? run_supervised(&o, &set) : run_in_place(&o, &set);
 }
 

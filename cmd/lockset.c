@@ -12,6 +12,7 @@
 #include "holders.h"
 #include "lockfail.h"
 #include "lockset.h"
+#include "report.h"
 #include "say.h"
 #include "waiting.h"
 
@@ -114,6 +115,8 @@ static _Noreturn void cannot_open(const struct lockset *set, const char *name, i
 	}
 	if (!set->common->quiet)
 		warn("%s is not free to be opened: another process has a lease on it", quote(name));
+	if (set->report)
+		report_busy(set->report, NULL, SYNC_EXCLUSIVE);
 	exit(set->common->busy_status);
 }
 
@@ -188,6 +191,8 @@ static const char *blocker(char *buf, size_t size, const void *what)
 static int wait_for(struct lockset *set, struct sync_lock **failed)
 {
 	check_own_descriptors(set);
+	if (set->report)
+		report_wait(set->report, *failed, find(set, *failed)->mode);
 	/* Its own copy of the list: the one in use is sorted again while the line is drawn. */
 	static struct lockset seen;
 	seen = *set;
@@ -203,6 +208,8 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 
 static void busy(const struct lockset *set, const struct sync_lock *lock)
 {
+	if (set->report)
+		report_busy(set->report, lock, find(set, lock)->mode);
 	if (!set->common->quiet) {
 		char who[400] = "";
 		holders_describe(who, sizeof(who), lock, find(set, lock)->mode);
@@ -242,6 +249,8 @@ void lockset_acquire(struct lockset *set)
 		busy(set, failed);
 	if (r)
 		exit(lockset_fail(set, failed ? failed : set->wants[0].lock, r));
+	if (set->report)
+		report_acquired(set->report);
 	if (set->create_mode)
 		umask(set->umask);
 }

@@ -6,6 +6,8 @@
 #include "common.h"
 #include "libsync.h"
 
+struct report;
+
 /* More than any job needs. Arrays of a fixed size: an allocation costs page faults at every start. */
 enum { LOCKSET_MAX = 16 };
 
@@ -21,6 +23,7 @@ struct lockset {
 	unsigned flags; /* SYNC_LOCK_ bits for every lock */
 	mode_t create_mode;
 	bool reentrant;
+	struct report *report; /* NULL: nobody wants to know */
 	/* ours */
 	const struct timespec *deadline;
 	struct sync_lock_want wants[LOCKSET_MAX];

@@ -198,6 +198,8 @@ _syncbox_options() {
 			'--kill-after=any'
 			'--signal=any'
 			'--warn-after=any'
+			'--events=file'
+			'--metrics=file'
 			'--help' '-?'
 			'--usage'
 			'--version' '-V'

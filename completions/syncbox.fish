@@ -35,7 +35,7 @@ function __syncbox_options -a context
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= events= metrics= help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
@@ -300,6 +300,8 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l max-run -x -d 'End C
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l kill-after -x -d 'Kill what is left so long after that; default 5'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l signal -x -d 'Ask with this signal, instead of TERM'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l warn-after -x -d 'Say so when COMMAND runs longer'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l events -r -F -d 'Append a line of JSON for each event; or FD'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l metrics -r -F -d 'Add the run to counters in FILE, for Prometheus'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l usage -d 'Show a short usage message'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s V -l version -d 'Show the version'
