@@ -283,6 +283,13 @@ int child_end_rest(struct limit *limit)
 	return supervise_limited(-1, &set, limit);
 }
 
+bool child_passes_on(int signo)
+{
+	sigset_t set;
+	fill_mask(&set);
+	return sigismember(&set, signo) && signo != SIGKILL && signo != SIGSTOP && signo != SIGCHLD;
+}
+
 void child_hold_signals(void)
 {
 	sigset_t set;

@@ -34,6 +34,9 @@ void child_hold_signals(void);
  */
 int child_run(const struct child_plan *plan);
 
+/* Does that signal, sent to us, reach COMMAND? */
+bool child_passes_on(int signo);
+
 /* Before anything is taken, if a limit is wanted: all processes below us shall be COMMAND's. Or die. */
 void child_stand_alone(void);
 /* COMMAND has ended in time, but not all it has started, and now the limit is over: end them. 124. */

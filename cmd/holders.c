@@ -11,6 +11,7 @@
 
 #include "holders.h"
 #include "json.h"
+#include "mark.h"
 #include "say.h"
 
 static const char *user_name(char *buf, size_t size, uid_t uid)
@@ -277,12 +278,15 @@ static void print_list(const struct sync_owner *list, size_t count, bool json)
 		puts("]");
 }
 
-/* Run under the lock, we have its descriptor ourselves; nobody asked for that. */
+/*
+ * Run under the lock, we have its descriptor ourselves; nobody asked for that. Nor for the marks of those who wait,
+ * and who are listed as that.
+ */
 static size_t without_us(struct sync_owner *list, size_t count)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++)
-		if (list[i].pid != getpid())
+		if (list[i].pid != getpid() && !mark_is(&list[i]))
 			list[kept++] = list[i];
 	return kept;
 }

@@ -19,6 +19,7 @@
 
 #include "applet.h"
 #include "child.h"
+#include "coalesce.h"
 #include "common.h"
 #include "exitcode.h"
 #include "held.h"
@@ -28,8 +29,10 @@
 #include "lockfail.h"
 #include "lockset.h"
 #include "parse.h"
+#include "replace.h"
 #include "report.h"
 #include "say.h"
+#include "signame.h"
 
 struct opts {
 	struct common_opts common;
@@ -39,7 +42,8 @@ struct opts {
 	size_t count;
 	enum sync_mode mode;
 	mode_t create_mode;
-	bool follow, close, in_place, tree, rm, who, json, reentrant;
+	bool follow, close, in_place, tree, rm, who, json, reentrant, coalesce;
+	int replace; /* the signal; 0: not at all */
 	char *shell_line;
 	char **command;
 };
@@ -52,6 +56,8 @@ enum {
 	OPT_REENTRANT,
 	OPT_WHO,
 	OPT_JSON,
+	OPT_REPLACE,
+	OPT_COALESCE,
 };
 
 static const struct argp_option options[] = {
@@ -68,6 +74,10 @@ static const struct argp_option options[] = {
 	{"rm", OPT_RM, NULL, 0, "Remove the lock file when done", 4},
 	{"mode", 'm', "MODE", 0, "Mode of a file that has to be made, in octal, instead of 600", 4},
 	{"follow", OPT_FOLLOW, NULL, 0, "Accept a symbolic link, and lock what it leads to", 4},
+	{"replace", OPT_REPLACE, "SIGNAL", OPTION_ARG_OPTIONAL,
+	 "Have whoever holds LOCK end, by SIGNAL instead of TERM, and take over", 4},
+	{"coalesce", OPT_COALESCE, NULL, 0,
+	 "If another waits for LOCK with this option, its run will do for ours: end", 4},
 	{"reentrant", OPT_REENTRANT, NULL, 0,
 	 "What a command above us holds already need not be taken", 4},
 	{"who", OPT_WHO, NULL, 0, "List who holds LOCK and who waits for it, and take nothing", 5},
@@ -133,6 +143,10 @@ static void check_usage(const struct opts *o, struct argp_state *state)
 	if (o->report.metrics && (o->in_place || by_fd(o)))
 		argp_error(state, "%s leaves nobody to see how it ended: no --metrics",
 			   o->in_place ? "-F" : "a lock without a command");
+	if ((o->replace || o->coalesce) && (by_fd(o) || o->who))
+		argp_error(state, "--replace and --coalesce are about a command");
+	if ((o->replace || o->coalesce) && !o->common.timeout)
+		argp_error(state, "--replace and --coalesce have to wait: no -n, -w 0");
 	if (o->who && report_wanted(&o->report))
 		argp_error(state, "--who reports no run: no --events, --metrics");
 	if (o->close && o->tree)
@@ -208,6 +222,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_FOLLOW:
 		o->follow = true;
+		return 0;
+	case OPT_REPLACE:
+		if (!signal_parse(arg ? arg : "TERM", &o->replace) || !child_passes_on(o->replace))
+			argp_error(state,
+				   "invalid signal '%s': expected one that a lockrun passes on to "
+				   "its job, such as TERM, INT or HUP",
+				   arg);
+		return 0;
+	case OPT_COALESCE:
+		o->coalesce = true;
 		return 0;
 	case OPT_REENTRANT:
 		o->reentrant = true;
@@ -332,6 +356,34 @@ static int run_in_place(const struct opts *o, const struct lockset *set)
 	return child_exec(&plan);
 }
 
+/* LOCK among the locks that have to be taken, if it is. They are not sorted yet. */
+static struct sync_lock *main_lock(const struct opts *o, const struct lockset *set)
+{
+	struct sync_lock *first = set->count ? set->wants[0].lock : NULL;
+	return first && !strcmp(sync_lock_name(first), o->asks[0].name) ? first : NULL;
+}
+
+/* With regard to others who wait for LOCK. Not for what is held above us already. */
+static void acquire(const struct opts *o, struct lockset *set)
+{
+	const struct sync_lock *lock = o->replace || o->coalesce ? main_lock(o, set) : NULL;
+	if (lock && o->coalesce && !coalesce_begin(set, lock)) {
+		if (set->report)
+			report_skip(set->report, "coalesced");
+		if (o->common.verbose)
+			warn("another waits for %s already, and will do for this one",
+			     quote(o->asks[0].name));
+		exit(EXIT_DONE);
+	}
+	if (lock && o->replace)
+		replace_begin(set, lock, o->mode, o->replace);
+	lockset_acquire(set);
+	if (lock && o->replace)
+		replace_end();
+	if (lock && o->coalesce)
+		coalesce_end();
+}
+
 static int run(int argc, char **argv)
 {
 	/* Static: the data page is touched anyway, another page of stack need not be. */
@@ -362,7 +414,7 @@ static int run(int argc, char **argv)
 	bool supervised = lockset_can(&set, SYNC_CAP_INHERIT) && !o.in_place;
 	if (!supervised)
 		refuse_supervisor_options(&o);
-	lockset_acquire(&set);
+	acquire(&o, &set);
 	if (supervised)
 		child_hold_signals();
 	if (o.common.verbose)

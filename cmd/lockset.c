@@ -206,7 +206,7 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 	return r;
 }
 
-static void busy(const struct lockset *set, const struct sync_lock *lock)
+void lockset_busy(const struct lockset *set, const struct sync_lock *lock)
 {
 	if (set->report)
 		report_busy(set->report, lock, find(set, lock)->mode);
@@ -221,6 +221,8 @@ static void busy(const struct lockset *set, const struct sync_lock *lock)
 void lockset_say_acquired(const struct lockset *set)
 {
 	struct timespec now;
+	if (set->report)
+		report_acquired(set->report);
 	if (!set->common->verbose)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -246,11 +248,9 @@ void lockset_acquire(struct lockset *set)
 	if (r == -ETIMEDOUT && set->common->timeout > 0)
 		r = wait_for(set, &failed);
 	if (r == -ETIMEDOUT)
-		busy(set, failed);
+		lockset_busy(set, failed);
 	if (r)
 		exit(lockset_fail(set, failed ? failed : set->wants[0].lock, r));
-	if (set->report)
-		report_acquired(set->report);
 	if (set->create_mode)
 		umask(set->umask);
 }

@@ -43,9 +43,12 @@ void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t co
 bool lockset_can(const struct lockset *set, unsigned caps);
 /* Take them all. The umask, which was 0 since lockset_open(), is put back. */
 void lockset_acquire(struct lockset *set);
+/* LOCK, one of the set, is not to be had in time. */
+__attribute__((noreturn)) void lockset_busy(const struct lockset *set,
+					    const struct sync_lock *lock);
 /* Say why this lock of the set could not be locked or unlocked; returns the exit status. */
 int lockset_fail(const struct lockset *set, const struct sync_lock *lock, int err);
-/* With -v: that they are held, and how long that took. */
+/* With -v, and to who wants reports: that they are held, and how long that took. */
 void lockset_say_acquired(const struct lockset *set);
 /* The descriptors to inherit, into FDS; returns how many. */
 size_t lockset_fds(const struct lockset *set, int fds[LOCKSET_MAX]);

@@ -87,6 +87,13 @@ void report_busy(struct report *r, const struct sync_lock *lock, enum sync_mode 
 	report_end(r);
 }
 
+void report_skip(struct report *r, const char *what)
+{
+	r->waited = since(&r->began);
+	event(what, "\"lock\":%s,\"wait\":%.6f", r->lock, r->waited);
+	report_end(r);
+}
+
 void report_acquired(struct report *r)
 {
 	r->waited = since(&r->began);

@@ -33,6 +33,8 @@ void report_begin(struct report *r, const char *lock);
 void report_wait(const struct report *r, const struct sync_lock *lock, enum sync_mode mode);
 /* We shall not have it; this is the end. Who is in the way may not be known: NULL. */
 void report_busy(struct report *r, const struct sync_lock *lock, enum sync_mode mode);
+/* We shall not have it for another reason, named WHAT. */
+void report_skip(struct report *r, const char *what);
 void report_acquired(struct report *r);
 /* COMMAND has ended, and stands for this exit status. */
 void report_exited(struct report *r, int status);

@@ -186,6 +186,8 @@ _syncbox_options() {
 			'--rm'
 			'--mode=any' '-m=any'
 			'--follow'
+			'--replace=?any'
+			'--coalesce'
 			'--reentrant'
 			'--who'
 			'--json'

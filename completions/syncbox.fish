@@ -35,15 +35,15 @@ function __syncbox_options -a context
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= events= metrics= help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow replace=\? coalesce reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= events= metrics= help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
-		printf '%s\n' p/priority= drop-old drop-new need-reader=? oversize= batch l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' p/priority= drop-old drop-new need-reader=\? oversize= batch l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe recv'
-		printf '%s\n' batch spill N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' batch spill N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe work'
-		printf '%s\n' j/jobs= tries= backoff= timeout= kill-after= halt= dead= tag k/keep-order u/ungroup events= metrics= total= q/quiet v/verbose N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= progress=? help usage V/version
+		printf '%s\n' j/jobs= tries= backoff= timeout= kill-after= halt= dead= tag k/keep-order u/ungroup events= metrics= total= q/quiet v/verbose N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= progress=\? help usage V/version
 	case 'mqpipe dead'
 		printf '%s\n' requeue drop N/count= json dead= q/quiet help usage V/version
 	case 'mqpipe create'
@@ -55,7 +55,7 @@ function __syncbox_options -a context
 	case 'mqpipe wait'
 		printf '%s\n' room reader n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe move'
-		printf '%s\n' N/count= no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' N/count= no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe flush'
 		printf '%s\n' q/quiet help usage V/version
 	case 'mqpipe rm'
@@ -288,6 +288,8 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s F -l no-fork -d 'Bec
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l rm -d 'Remove the lock file when done'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s m -l mode -x -d 'Mode of a file that has to be made, in octal, instead of 600'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l follow -d 'Accept a symbolic link, and lock what it leads to'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l replace -f -d 'Have whoever holds LOCK end, by SIGNAL instead of TERM, and take over'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l coalesce -d 'If another waits for LOCK with this option, its run will do for ours: end'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l reentrant -d 'What a command above us holds already need not be taken'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l who -d 'List who holds LOCK and who waits for it, and take nothing'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l json -d 'With --who: as a JSON array'

@@ -48,6 +48,7 @@ status_is 75 "75: not in time" lockrun --events=B2 -q -w 0.1 L true
 check "wait and busy, with the time waited" events B2 '$names eq "wait busy" && $e{busy}{wait} >= 0.1'
 t2=$(now)
 release go
+wait $holder # before the open, which SIGCHLD would break
 read -r _ <begun
 t3=$(now)
 perl -e 'select undef, undef, undef, 0.05' # a time that can be told from none
@@ -55,7 +56,6 @@ t4=$(now)
 release go
 wait $waiter
 t5=$(now)
-wait $holder
 check "acquired: as long as it waited" events E '$names eq "wait acquired exited" &&
 	$e{acquired}{wait} >= '$t2' - '$t1' && $e{acquired}{wait} <= '$t3' - '$t0
 check "exited: as long as it ran" events E '$e{exited}{run} >= '$t4' - '$t3' && $e{exited}{run} <= '$t5' - '$t2
