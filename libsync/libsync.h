@@ -213,7 +213,7 @@ struct sync_owner {
 	bool inherited;      /* it holds what another asked for; never set for shared ofd locks */
 	bool by_process;     /* closing any descriptor of the file would drop it */
 	bool stopped;        /* by a signal: SIGSTOP, a terminal's Ctrl-Z */
-	bool seen;           /* by its own descriptor; else the kernel's list alone names it as who asked */
+	bool seen;           /* to have it; else the kernel alone names it as who asked */
 	enum sync_mode mode; /* SYNC_UNLOCKED: waits, unknown for which */
 	const char *kind;    /* a scheme: "flock", "ofd", "fcntl" */
 	uint64_t start, len; /* bytes; len 0: to the end */
