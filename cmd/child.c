@@ -10,13 +10,20 @@
  *
  * No signal can get lost between 1 and 4, and no handler is ever installed. Until it is reaped the
  * child's pid cannot name anybody else, so plain kill(2) is safe; afterwards nothing is sent.
+ *
+ * With a limit on its time (limit.h) we are besides the subreaper of all that COMMAND starts: whoever is
+ * orphaned becomes our child, and so "nothing is left" is what the kernel means by ECHILD. That must not
+ * be said of anybody else's children; see child_stand_alone().
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,8 +31,10 @@
 
 #include "child.h"
 #include "exitcode.h"
+#include "limit.h"
 #include "say.h"
 #include "stop.h"
+#include "tree.h"
 
 static sigset_t original_mask;
 static struct sigaction original_chld;
@@ -64,33 +73,39 @@ static int cannot_run(const char *word, int err)
 	return EXIT_CANNOT_RUN;
 }
 
-/*
- * execvp(3), of which POSIX wants that sh reads a script without a #! line: musl's does not. Only if its path
- * is given: which of PATH it was nobody tells. It may be on the far side of vfork, so nothing is allocated.
- */
-static void become(char *const *argv)
+/* Apart, for the sake of the stack that it takes. It may be on the far side of vfork, so nothing is allocated. */
+__attribute__((noinline)) static void become_script(char *const *argv)
 {
 	static char sh[] = "/bin/sh";
-	static char *words[1024];
+	char *words[1024];
 	size_t n = 0;
-	execvp(argv[0], argv);
-	if (errno != ENOEXEC)
-		return;
 	const char *path = argv[0];
 	while (*path && *path != '/')
 		path++;
 	if (!*path)
 		return;
 	/* NOLINTBEGIN(clang-analyzer-unix.Vfork) */
-	words[0] = sh; /* zero for the last word is there already */
+	words[0] = sh;
 	while (n < 1022 && argv[n]) {
 		words[n + 1] = argv[n];
 		n++;
 	}
+	words[n + 1] = NULL;
 	if (!argv[n])
 		execv(sh, words);
 	errno = ENOEXEC;
 	/* NOLINTEND(clang-analyzer-unix.Vfork) */
+}
+
+/*
+ * execvp(3), of which POSIX wants that sh reads a script without a #! line: musl's does not. Only if its path
+ * is given: which of PATH it was nobody tells.
+ */
+static void become(char *const *argv)
+{
+	execvp(argv[0], argv);
+	if (errno == ENOEXEC)
+		become_script(argv);
 }
 
 int child_exec(const struct child_plan *plan)
@@ -186,6 +201,49 @@ static int status_to_exit(int status)
 	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/*
+ * As spawn(), and the child shares our list of semaphore adjustments: permits taken with SEM_UNDO then come
+ * back when both of us have ended. That takes clone(2), and so a stack: of the size that execvp() needs.
+ */
+struct start {
+	const struct child_plan *plan;
+	volatile int failed;
+};
+
+static int start(void *arg)
+{
+	struct start *s = arg;
+	keep_over_exec(s->plan);
+	sigaction(SIGCHLD, &original_chld, NULL);
+	set_mask(SIG_SETMASK, &original_mask, NULL);
+	become(s->plan->argv);
+	s->failed = errno;
+	return EXIT_NOT_FOUND;
+}
+
+static pid_t spawn_sharing(const struct child_plan *plan, int *exec_error)
+{
+	struct start s = {.plan = plan};
+	size_t words = 0;
+	while (plan->argv[words])
+		words++;
+	size_t size = 128 * 1024UL + (words + 2) * sizeof(char *);
+	size = (size + 4095) & ~4095UL;
+	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -1;
+	pid_t pid =
+		clone(start, stack + size, CLONE_VM | CLONE_VFORK | CLONE_SYSVSEM | SIGCHLD, &s);
+	int saved = errno;
+	munmap(stack, size);
+	*exec_error = s.failed;
+	if (pid > 0 && !s.failed && plan->started)
+		plan->started(pid);
+	errno = saved;
+	return pid;
+}
+
 static int supervise(pid_t pid, const sigset_t *set)
 {
 	for (;;) {
@@ -204,6 +262,73 @@ static int supervise(pid_t pid, const sigset_t *set)
 			return status_to_exit(status);
 		stop_too(WSTOPSIG(status));
 	}
+}
+
+/*
+ * Reap all who have ended, the adopted ones too. COMMAND, if it is among them: *pid becomes -1, and *status
+ * its exit status. False if no child is left.
+ */
+static bool reap(pid_t *pid, int *status)
+{
+	int raw;
+	pid_t who;
+	while ((who = waitpid(-1, &raw, WNOHANG | WUNTRACED)) > 0) {
+		if (who != *pid)
+			continue;
+		if (WIFSTOPPED(raw)) {
+			stop_too(WSTOPSIG(raw));
+			continue;
+		}
+		*pid = -1;
+		*status = status_to_exit(raw);
+	}
+	return who == 0;
+}
+
+static int next_signal(const sigset_t *set, siginfo_t *info, const struct limit *limit)
+{
+	struct timespec left;
+	return limit_next(limit, &left) ? sigtimedwait(set, info, &left) : sigwaitinfo(set, info);
+}
+
+/* As supervise(); past the limit until COMMAND (or -1) and all it has started are gone. */
+static int supervise_limited(pid_t pid, const sigset_t *set, struct limit *limit)
+{
+	int status = 0;
+	for (;;) {
+		bool any_left = reap(&pid, &status);
+		if (pid < 0 && !limit->ending)
+			return status;
+		if (!any_left)
+			return EXIT_TIMED_OUT;
+		limit_act(limit);
+		siginfo_t info;
+		int signo = next_signal(set, &info, limit);
+		if (signo <= 0 || signo == SIGCHLD)
+			continue; /* EAGAIN: something is due; EINTR: we were stopped and go on */
+		if (pid > 0)
+			forward(pid, &info);
+		else if (signo != SIGPIPE)
+			tree_signal(signo);
+	}
+}
+
+int child_end_rest(struct limit *limit)
+{
+	sigset_t set;
+	sigset_t before;
+	struct sigaction fallback = {.sa_handler = SIG_DFL};
+	fill_mask(&set);
+	set_mask(SIG_BLOCK, &set, &before);
+	sigaction(SIGCHLD, &fallback, NULL);
+	return supervise_limited(-1, &set, limit);
+}
+
+bool child_passes_on(int signo)
+{
+	sigset_t set;
+	fill_mask(&set);
+	return sigismember(&set, signo) && signo != SIGKILL && signo != SIGSTOP && signo != SIGCHLD;
 }
 
 void child_hold_signals(void)
@@ -230,7 +355,11 @@ int child_start_thread(void *(*run)(void *), void *arg)
 void child_guard_messages(bool begin)
 {
 	static struct sigaction before;
+	static bool guarded;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	if (begin == guarded)
+		return;
+	guarded = begin;
 	sigaction(SIGPIPE, begin ? &ignore : &before, begin ? &before : NULL);
 }
 
@@ -248,11 +377,47 @@ int child_run(const struct child_plan *plan)
 	sigaction(SIGCHLD, &fallback, &original_chld);
 
 	int exec_error;
-	pid_t pid = spawn(plan, &exec_error);
+	pid_t pid = plan->share_undo ? spawn_sharing(plan, &exec_error) : spawn(plan, &exec_error);
 	if (pid < 0)
 		return -errno;
-	int status = supervise(pid, &set);
+	int status;
+	if (plan->limit) {
+		limit_begin(plan->limit, plan->limit_opts, plan->argv[0]);
+		status = supervise_limited(pid, &set, plan->limit);
+	} else {
+		status = supervise(pid, &set);
+	}
 	return exec_error ? cannot_run(plan->argv[0], exec_error) : status;
+}
+
+/*
+ * Whoever becomes us by exec may have children already, whose orphans we could not tell from the job's; and so
+ * could process 1 of a container, who adopts everybody's. Then a child of ours goes on in our place, and we
+ * stay outside, without locks, as the one whom our caller waits for.
+ */
+void child_stand_alone(void)
+{
+	siginfo_t info;
+	struct tree_process self;
+	if (!tree_look(getpid(), &self))
+		die(EXIT_SYSTEM, "--max-run must see all that COMMAND starts: mount /proc");
+	bool alone = getpid() != 1 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) &&
+		     errno == ECHILD;
+	if (!alone) {
+		sigset_t set;
+		struct sigaction fallback = {.sa_handler = SIG_DFL};
+		fill_mask(&set);
+		child_hold_signals();
+		sigaction(SIGCHLD, &fallback, &original_chld);
+		pid_t pid = fork();
+		if (pid < 0)
+			die(EXIT_SYSTEM, "cannot start a process: %s", strerror(errno));
+		if (pid > 0)
+			exit(supervise(pid, &set));
+		sigaction(SIGCHLD, &original_chld, NULL);
+		set_mask(SIG_SETMASK, &original_mask, NULL);
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 static bool lead_streams(const struct child_io *io)
@@ -409,4 +574,13 @@ void child_let_go(void)
 	sigset_t mask = original_mask;
 	sigaddset(&mask, SIGPIPE);
 	set_mask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Its children are not waited for one by one from here on: the kernel reaps those of who ignores SIGCHLD. */
+void child_let_rest_go(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigaction(SIGCHLD, &ignore, NULL);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }

@@ -6,11 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct limit;
+struct limit_opts;
+
 struct child_plan {
 	char *const *argv;
 	void (*started)(int pid); /* if not NULL: told its pid when it runs */
 	const int *keep; /* descriptors that COMMAND inherits although they are close-on-exec */
 	size_t keep_count;
+	bool share_undo; /* what the kernel gives back for us when we end, only after COMMAND has too */
+	struct limit *limit; /* NULL: none. Else it is begun here; after child_stand_alone() */
+	const struct limit_opts *limit_opts;
 };
 
 /* Become COMMAND. Returns only the exit status for not being able to, after saying so. */
@@ -34,12 +40,19 @@ void child_hold_signals(void);
 /*
  * After child_hold_signals(): start COMMAND, forward signals to it, wait for its end. Returns the
  * exit status that stands for it (126 or 127, said aloud, if it cannot be run), or -errno if it
- * could not be started at all.
+ * could not be started at all. If it ran longer than the limit: 124, when nothing it has started is left.
  */
 int child_run(const struct child_plan *plan);
 
 /* What wait(2) said of COMMAND's end. */
 int child_wait_status(void);
+/* Does that signal, sent to us, reach COMMAND? */
+bool child_passes_on(int signo);
+
+/* Before anything is taken, if a limit is wanted: all processes below us shall be COMMAND's. Or die. */
+void child_stand_alone(void);
+/* COMMAND has ended in time, but not all it has started, and now the limit is over: end them. 124. */
+int child_end_rest(struct limit *limit);
 
 /*
  * Start a thread that nobody joins, with every signal blocked: otherwise it could be the one to
@@ -91,5 +104,7 @@ int child_open(int pid);
 
 /* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
 void child_let_go(void);
+/* What COMMAND has left behind need not be reaped by us. */
+void child_let_rest_go(void);
 
 #endif

@@ -85,8 +85,19 @@ static bool takes_next_word(const char *word, int option)
 	return option < OPTIONS && *options[option].value && !strchr(word, '=');
 }
 
+/* By hand, as every start of lockrun asks: see same() in main.c. */
+static bool may_name_lockfile(const char *word)
+{
+	return word[0] == '-' && (word[1] == 'L' || (word[1] == '-' && word[2] == 'l'));
+}
+
 bool classic_is_meant(char *const *argv)
 {
+	char *const *word = argv;
+	while (*word && !may_name_lockfile(*word))
+		word++;
+	if (!*word)
+		return false;
 	for (argv++; *argv && **argv == '-' && strcmp(*argv, "--") != 0; argv++) {
 		int option = find(*argv);
 		if (option == LOCKFILE)

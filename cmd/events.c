@@ -2,7 +2,9 @@
 /* One line of JSON for each thing that happens, for whoever watches. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "say.h"
 
 static int to = -1;
+static bool told; /* that a line got lost */
 
 void events_open(const char *where)
 {
@@ -23,13 +26,37 @@ void events_open(const char *where)
 		to = (int)n;
 		if (fcntl(to, F_GETFD) < 0)
 			die(EXIT_NO_OBJECT, "descriptor %d for events is not open", to);
-		fcntl(to, F_SETFD, FD_CLOEXEC); /* not COMMAND's */
+		if (to > 2)
+			fcntl(to, F_SETFD, FD_CLOEXEC); /* not COMMAND's */
 		return;
 	}
-	to = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	/* A FIFO that nobody reads shall not keep us waiting. */
+	to = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	if (to < 0 && errno == ENXIO)
+		die(EXIT_NO_OBJECT, "nobody reads the FIFO %s for events", quote(where));
 	if (to < 0)
 		die(exit_status_of(-errno), "cannot write events to %s: %s", quote(where),
 		    strerror(errno));
+}
+
+/*
+ * The work goes on, whatever becomes of the line: a reader who has gone does no harm (SIGPIPE is not for us
+ * while we have something in hand), and one who is stuck does not hold us up.
+ */
+static void put(const char *line, size_t n)
+{
+	struct pollfd room = {.fd = to, .events = POLLOUT};
+	const char *why = "its reader is too slow";
+	if (poll(&room, 1, 0) == 1) {
+		ssize_t r = write(to, line, n);
+		if (r == (ssize_t)n)
+			return;
+		if (r >= 0 || errno != EAGAIN)
+			why = r < 0 ? strerror(errno) : "no room for all of it";
+	}
+	if (!told)
+		warn("an event got lost: %s", why);
+	told = true;
 }
 
 void event(const char *name, const char *format, ...)
@@ -49,6 +76,5 @@ void event(const char *name, const char *format, ...)
 		return; /* half a line would be worse */
 	line[n++] = '}';
 	line[n++] = '\n';
-	ssize_t ignored = write(to, line, n); /* nobody reads it: no harm to the work */
-	(void)ignored;
+	put(line, n);
 }

@@ -14,6 +14,7 @@ enum exitcode {
 	EXIT_IO = 74,          /* input or output failed */
 	EXIT_BUSY = 75,        /* not now: busy or timed out; -E changes it */
 	EXIT_DENIED = 77,      /* permission denied */
+	EXIT_TIMED_OUT = 124,  /* COMMAND ran longer than it was allowed to */
 	EXIT_CANNOT_RUN = 126, /* COMMAND was found but cannot be run */
 	EXIT_NOT_FOUND = 127,  /* COMMAND was not found */
 	EXIT_SIGNAL = 128,     /* plus N: COMMAND died of signal N */

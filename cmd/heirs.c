@@ -16,6 +16,7 @@
 #include "child.h"
 #include "exitcode.h"
 #include "heirs.h"
+#include "limit.h"
 #include "parse.h"
 #include "say.h"
 #include "waiting.h"
@@ -109,20 +110,38 @@ static const char *describe(char *buf, size_t size, const void *what)
 
 /* ---- waiting ---- */
 
-void heirs_wait(struct heirs *heirs, bool quiet)
+/* True when all are gone; false when the limit is over. */
+static bool wait_in_time(int fd, struct limit *limit)
+{
+	struct pollfd end = {.fd = fd};
+	struct timespec left;
+	for (;;) {
+		bool limited = limit && limit_next(limit, &left);
+		if (ppoll(&end, 1, limited ? &left : NULL, NULL) == 1)
+			return true; /* else: the time is over; or EINTR: we were stopped and go on */
+		if (limit)
+			limit_act(limit);
+		if (limit && limit->ending)
+			return false;
+	}
+}
+
+bool heirs_wait(struct heirs *heirs, bool quiet, struct limit *limit)
 {
 	static int watched; /* by a thread that may outlive this call */
 	char buf[256];
 	struct pollfd end = {.fd = heirs->ours};
 	close(heirs->theirs);
 	if (poll(&end, 1, 0) == 1)
-		return;
+		return false;
 	child_let_go();
+	if (limit)
+		child_let_rest_go();
 	watched = heirs->ours;
 	if (!quiet)
 		warn("%s", describe(buf, sizeof(buf), &watched));
 	struct waiting *line = quiet ? NULL : waiting_begin(describe, &watched, false);
-	while (poll(&end, 1, -1) != 1)
-		; /* EINTR: we were stopped and go on */
+	bool gone = wait_in_time(heirs->ours, limit);
 	waiting_end(line);
+	return !gone;
 }

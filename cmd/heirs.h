@@ -13,10 +13,12 @@ struct heirs {
 /* Returns the descriptor to inherit, numbered 10 or above. Dies if there can be none. */
 int heirs_begin(struct heirs *heirs);
 
+struct limit;
+
 /*
  * COMMAND has ended: wait for the rest, and say for whom, unless quiet. Signals then have their usual
- * effect on us; the locks stay with those who inherited them.
+ * effect on us; the locks stay with those who inherited them. True: the limit (NULL: none) is over first.
  */
-void heirs_wait(struct heirs *heirs, bool quiet);
+bool heirs_wait(struct heirs *heirs, bool quiet, struct limit *limit);
 
 #endif

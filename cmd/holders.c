@@ -11,6 +11,7 @@
 
 #include "holders.h"
 #include "json.h"
+#include "mark.h"
 #include "say.h"
 
 static const char *user_name(char *buf, size_t size, uid_t uid)
@@ -210,23 +211,60 @@ static void print_row(const struct sync_owner *o)
 	       o->stopped ? " (stopped)" : "");
 }
 
-static void print_json(const struct sync_owner *o)
+static void print_json(FILE *f, const struct sync_owner *o)
 {
 	char user[64];
-	printf("{\"state\":\"%s\",\"kind\":\"%s\",\"mode\":\"%s\",\"start\":%" PRIu64
-	       ",\"length\":%" PRIu64,
-	       o->waiting ? "waits" : "holds", o->kind, mode_text(o->mode), o->start, o->len);
+	fprintf(f,
+		"{\"state\":\"%s\",\"kind\":\"%s\",\"mode\":\"%s\",\"start\":%" PRIu64
+		",\"length\":%" PRIu64,
+		o->waiting ? "waits" : "holds", o->kind, mode_text(o->mode), o->start, o->len);
 	if (!o->pid) {
-		printf(",\"pid\":null,\"user\":null,\"command\":null,\"since\":null,"
-		       "\"inherited\":false,\"stopped\":false}");
+		fprintf(f, ",\"pid\":null,\"user\":null,\"command\":null,\"since\":null,"
+			   "\"inherited\":false,\"stopped\":false}");
 		return;
 	}
-	printf(",\"pid\":%d,\"user\":", (int)o->pid);
-	json_string(user_name(user, sizeof(user), o->uid));
-	printf(",\"command\":");
-	json_string(o->command);
-	printf(",\"since\":%" PRId64 ",\"inherited\":%s,\"stopped\":%s}", o->since,
-	       o->inherited ? "true" : "false", o->stopped ? "true" : "false");
+	fprintf(f, ",\"pid\":%d,\"user\":", (int)o->pid);
+	json_write(f, user_name(user, sizeof(user), o->uid));
+	fprintf(f, ",\"command\":");
+	json_write(f, o->command);
+	fprintf(f, ",\"since\":%" PRId64 ",\"inherited\":%s,\"stopped\":%s}", o->since,
+		o->inherited ? "true" : "false", o->stopped ? "true" : "false");
+}
+
+/* Append O to the list in BUF, if there is room; true if there was. */
+static bool append_json(char *buf, size_t size, const struct sync_owner *o)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *f = open_memstream(&text, &length);
+	if (!f)
+		return false;
+	print_json(f, o);
+	fclose(f);
+	size_t used = strlen(buf);
+	bool fits = text && used + length + 2 <= size;
+	if (fits)
+		snprintf(buf + used, size - used, "%s%s", used > 1 ? "," : "", text);
+	free(text);
+	return fits;
+}
+
+const char *holders_json(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode)
+{
+	struct sync_owner *list;
+	size_t count;
+	size_t hidden;
+	snprintf(buf, size, "[");
+	if (!sync_lock_owners(lock, &list, &count, &hidden)) {
+		for (size_t i = 0; i < count; i++)
+			if (!list[i].waiting && list[i].pid != getpid() &&
+			    sync_lock_conflicts(lock, mode, &list[i]) &&
+			    !append_json(buf, size - 1, &list[i]))
+				break;
+		free(list);
+	}
+	strcat(buf, "]"); /* append_json() has left room for it */
+	return buf;
 }
 
 static void print_list(const struct sync_owner *list, size_t count, bool json)
@@ -242,18 +280,21 @@ static void print_list(const struct sync_owner *list, size_t count, bool json)
 			continue;
 		}
 		fputs(i ? ",\n " : "", stdout);
-		print_json(&list[i]);
+		print_json(stdout, &list[i]);
 	}
 	if (json)
 		puts("]");
 }
 
-/* Run under the lock, we have its descriptor ourselves; nobody asked for that. */
+/*
+ * Run under the lock, we have its descriptor ourselves; nobody asked for that. Nor for the marks of those who wait,
+ * and who are listed as that.
+ */
 static size_t without_us(struct sync_owner *list, size_t count)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++)
-		if (list[i].pid != getpid())
+		if (list[i].pid != getpid() && !mark_is(&list[i]))
 			list[kept++] = list[i];
 	return kept;
 }

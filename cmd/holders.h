@@ -17,6 +17,12 @@ bool holders_describe(char *buf, size_t size, const struct sync_lock *lock, enum
  */
 bool holders_describe_sem(char *buf, size_t size, struct sync_sem *sem, unsigned count);
 
+/*
+ * Those who keep us from a lock in MODE, as a JSON array with the objects that --who prints; as many as
+ * there is room for.
+ */
+const char *holders_json(char *buf, size_t size, const struct sync_lock *lock, enum sync_mode mode);
+
 /* Print all holders and waiters of the lock's file; 0 or -errno. */
 int holders_print(const struct sync_lock *lock, bool json);
 

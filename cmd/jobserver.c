@@ -82,11 +82,13 @@ static int first_of_job(void)
 
 const char *jobserver_find(struct sync_sem_opts *opts)
 {
-	static struct makeflags m;
-	makeflags_parse(flags(), &m);
-	if (m.dry_run)
+	struct makeflags *m = malloc(sizeof(*m)); /* its text is kept */
+	if (!m)
+		return "no memory";
+	makeflags_parse(flags(), m);
+	if (m->dry_run)
 		return "";
-	switch (m.server) {
+	switch (m->server) {
 	case MAKEFLAGS_NONE:
 		return flags() ? "make runs one job at a time (no -j)" : "MAKEFLAGS is not set";
 	case MAKEFLAGS_DISABLED:
@@ -96,8 +98,8 @@ const char *jobserver_find(struct sync_sem_opts *opts)
 	case MAKEFLAGS_NAMED:
 		break;
 	}
-	opts->server = m.auth;
-	opts->capacity = m.jobs;
+	opts->server = m->auth;
+	opts->capacity = m->jobs;
 	opts->slot = (unsigned)first_of_job();
 	return NULL;
 }

@@ -32,22 +32,27 @@ int json_utf8_length(const unsigned char *s, size_t n)
 	return n && s[0] < 0x80;
 }
 
-void json_string(const char *text)
+void json_write(FILE *file, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
-	putchar('"');
 	const unsigned char *end = s + strlen(text);
+	putc('"', file);
 	while (s < end) {
 		int n = json_utf8_length(s, (size_t)(end - s));
 		if (n == 0)
-			fputs("\\ufffd", stdout);
+			fputs("\\ufffd", file);
 		else if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
+			fprintf(file, "\\%c", *s);
 		else if (*s < 0x20 || *s == 0x7f)
-			printf("\\u%04x", *s);
+			fprintf(file, "\\u%04x", *s);
 		else
-			fwrite(s, 1, (size_t)n, stdout);
+			fwrite(s, 1, (size_t)n, file);
 		s += n ? n : 1;
 	}
-	putchar('"');
+	putc('"', file);
+}
+
+void json_string(const char *s)
+{
+	json_write(stdout, s);
 }

@@ -20,23 +20,31 @@
 #include "applet.h"
 #include "child.h"
 #include "classic.h"
+#include "coalesce.h"
 #include "common.h"
 #include "exitcode.h"
 #include "held.h"
 #include "heirs.h"
 #include "holders.h"
+#include "limit.h"
 #include "lockfail.h"
 #include "lockset.h"
 #include "parse.h"
+#include "replace.h"
+#include "report.h"
 #include "say.h"
+#include "signame.h"
 
 struct opts {
 	struct common_opts common;
+	struct limit_opts limit;
+	struct report report;
 	struct lockset_ask asks[LOCKSET_MAX]; /* asks[0] is LOCK, the others -l */
 	size_t count;
 	enum sync_mode mode;
 	mode_t create_mode;
-	bool follow, close, in_place, tree, rm, who, json, reentrant, no_lend;
+	bool follow, close, in_place, tree, rm, who, json, reentrant, no_lend, coalesce;
+	int replace; /* the signal; 0: not at all */
 	char *shell_line;
 	char **command;
 };
@@ -50,6 +58,8 @@ enum {
 	OPT_NO_LEND,
 	OPT_WHO,
 	OPT_JSON,
+	OPT_REPLACE,
+	OPT_COALESCE,
 };
 
 static const struct argp_option options[] = {
@@ -66,6 +76,10 @@ static const struct argp_option options[] = {
 	{"rm", OPT_RM, NULL, 0, "Remove the lock file when done", 4},
 	{"mode", 'm', "MODE", 0, "Mode of a file that has to be made, in octal, instead of 600", 4},
 	{"follow", OPT_FOLLOW, NULL, 0, "Accept a symbolic link, and lock what it leads to", 4},
+	{"replace", OPT_REPLACE, "SIGNAL", OPTION_ARG_OPTIONAL,
+	 "Have whoever holds LOCK end, by SIGNAL instead of TERM, and take over", 4},
+	{"coalesce", OPT_COALESCE, NULL, 0,
+	 "If another waits for LOCK with this option, its run will do for ours: end", 4},
 	{"reentrant", OPT_REENTRANT, NULL, 0,
 	 "What a command above us holds already need not be taken", 4},
 	{"no-lend", OPT_NO_LEND, NULL, 0, "Inside make, keep our job slot while we wait", 4},
@@ -126,6 +140,18 @@ static void check_usage(const struct opts *o, struct argp_state *state)
 		argp_error(state,
 			   "-F holds the lock for the whole tree anyway, and leaves nobody to "
 			   "wait for it: do without --hold=tree");
+	if (limit_wanted(&o->limit) && (o->in_place || by_fd(o)))
+		argp_error(state, "%s leaves nobody to watch the time: no --max-run, --warn-after",
+			   o->in_place ? "-F" : "a lock without a command");
+	if (o->report.metrics && (o->in_place || by_fd(o)))
+		argp_error(state, "%s leaves nobody to see how it ended: no --metrics",
+			   o->in_place ? "-F" : "a lock without a command");
+	if ((o->replace || o->coalesce) && (by_fd(o) || o->who))
+		argp_error(state, "--replace and --coalesce are about a command");
+	if ((o->replace || o->coalesce) && !o->common.timeout)
+		argp_error(state, "--replace and --coalesce have to wait: no -n, -w 0");
+	if (o->who && report_wanted(&o->report))
+		argp_error(state, "--who reports no run: no --events, --metrics");
 	if (o->close && o->tree)
 		argp_error(state, "--hold=tree lets descendants hold the lock, -o forbids it");
 	if (o->rm && o->follow)
@@ -156,6 +182,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->common;
+		state->child_inputs[1] = &o->limit;
+		state->child_inputs[2] = &o->report;
 		o->count = 1;
 		o->mode = SYNC_EXCLUSIVE;
 		return 0;
@@ -198,6 +226,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_FOLLOW:
 		o->follow = true;
 		return 0;
+	case OPT_REPLACE:
+		if (!signal_parse(arg ? arg : "TERM", &o->replace) || !child_passes_on(o->replace))
+			argp_error(state,
+				   "invalid signal '%s': expected one that a lockrun passes on to "
+				   "its job, such as TERM, INT or HUP",
+				   arg);
+		return 0;
+	case OPT_COALESCE:
+		o->coalesce = true;
+		return 0;
 	case OPT_REENTRANT:
 		o->reentrant = true;
 		return 0;
@@ -219,7 +257,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+	{&common_argp, 0, NULL, 0},
+	{&limit_argp, 0, NULL, 0},
+	{&report_argp, 0, NULL, 0},
+	{0},
+};
 
 static const struct argp argp = {
 	.options = options,
@@ -269,7 +312,12 @@ static int lock_descriptor(const struct opts *o, struct lockset *set)
 
 static void refuse_supervisor_options(const struct opts *o)
 {
-	const char *option = o->close ? "-o" : o->rm ? "--rm" : o->tree ? "--hold=tree" : NULL;
+	const char *option = o->close                  ? "-o"
+			     : o->rm                   ? "--rm"
+			     : o->tree                 ? "--hold=tree"
+			     : limit_wanted(&o->limit) ? "--max-run or --warn-after"
+			     : o->report.metrics       ? "--metrics"
+						       : NULL;
 	if (option)
 		die(EXIT_BAD_USAGE,
 		    "%s needs a lockrun that stays, but an fcntl: lock belongs to "
@@ -281,8 +329,13 @@ static int run_supervised(const struct opts *o, struct lockset *set)
 {
 	int fds[LOCKSET_MAX + 1];
 	struct heirs heirs;
+	struct limit limit;
 	struct child_plan plan = {.argv = o->command, .keep = fds};
 	plan.keep_count = lockset_fds(set, fds);
+	if (limit_wanted(&o->limit)) {
+		plan.limit = &limit;
+		plan.limit_opts = &o->limit;
+	}
 	if (o->tree)
 		fds[plan.keep_count++] = heirs_begin(&heirs);
 	if (o->close)
@@ -291,10 +344,16 @@ static int run_supervised(const struct opts *o, struct lockset *set)
 	if (status < 0)
 		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
 		     strerror(-status));
-	if (o->tree)
-		heirs_wait(&heirs, o->common.quiet);
+	if (o->tree && heirs_wait(&heirs, o->common.quiet, status < 0 ? NULL : plan.limit))
+		status = child_end_rest(&limit);
+	if (status < 0)
+		status = EXIT_SYSTEM;
+	if (set->report)
+		report_exited(set->report, status);
 	lockset_release(set, o->rm);
-	return status < 0 ? EXIT_SYSTEM : status;
+	if (set->report)
+		report_end(set->report);
+	return status;
 }
 
 static int run_in_place(const struct opts *o, const struct lockset *set)
@@ -303,6 +362,34 @@ static int run_in_place(const struct opts *o, const struct lockset *set)
 	struct child_plan plan = {.argv = o->command, .keep = fds};
 	plan.keep_count = lockset_fds(set, fds);
 	return child_exec(&plan);
+}
+
+/* LOCK among the locks that have to be taken, if it is. They are not sorted yet. */
+static struct sync_lock *main_lock(const struct opts *o, const struct lockset *set)
+{
+	struct sync_lock *first = set->count ? set->wants[0].lock : NULL;
+	return first && !strcmp(sync_lock_name(first), o->asks[0].name) ? first : NULL;
+}
+
+/* With regard to others who wait for LOCK. Not for what is held above us already. */
+static void acquire(const struct opts *o, struct lockset *set)
+{
+	const struct sync_lock *lock = o->replace || o->coalesce ? main_lock(o, set) : NULL;
+	if (lock && o->coalesce && !coalesce_begin(set, lock)) {
+		if (set->report)
+			report_skip(set->report, "coalesced");
+		if (o->common.verbose)
+			warn("another waits for %s already, and will do for this one",
+			     quote(o->asks[0].name));
+		exit(EXIT_DONE);
+	}
+	if (lock && o->replace)
+		replace_begin(set, lock, o->mode, o->replace);
+	lockset_acquire(set);
+	if (lock && o->replace)
+		replace_end();
+	if (lock && o->coalesce)
+		coalesce_end();
 }
 
 static int run(int argc, char **argv)
@@ -324,6 +411,13 @@ static int run(int argc, char **argv)
 		return print_owners(&o, &set);
 	if (o.common.verbose)
 		child_guard_messages(true);
+	if (o.limit.max_run)
+		child_stand_alone();
+	if (report_wanted(&o.report)) {
+		child_guard_messages(true);
+		set.report = &o.report;
+		report_begin(set.report, o.asks[0].name);
+	}
 	if (by_fd(&o))
 		return lock_descriptor(&o, &set);
 
@@ -333,7 +427,7 @@ static int run(int argc, char **argv)
 	bool supervised = lockset_can(&set, SYNC_CAP_INHERIT) && !o.in_place;
 	if (!supervised)
 		refuse_supervisor_options(&o);
-	lockset_acquire(&set);
+	acquire(&o, &set);
 	if (supervised)
 		child_hold_signals();
 	lockset_say_acquired(&set);
@@ -341,10 +435,10 @@ static int run(int argc, char **argv)
 		die(EXIT_SYSTEM,
 		    "cannot tell the command what is locked: too many lockruns one in the "
 		    "other");
-	if (o.common.verbose) {
+	if (o.common.verbose)
 		warn("running %s", quote(o.command[0]));
+	if (o.common.verbose || set.report)
 		child_guard_messages(false);
-	}
 	return supervised ? run_supervised(&o, &set) : run_in_place(&o, &set);
 }
 

@@ -14,6 +14,7 @@
 #include "lend.h"
 #include "lockfail.h"
 #include "lockset.h"
+#include "report.h"
 #include "say.h"
 #include "stop.h"
 #include "waiting.h"
@@ -119,6 +120,8 @@ static _Noreturn void cannot_open(const struct lockset *set, const char *name, i
 	}
 	if (!set->common->quiet)
 		warn("%s is not free to be opened: another process has a lease on it", quote(name));
+	if (set->report)
+		report_busy(set->report, NULL, SYNC_EXCLUSIVE);
 	exit(set->common->busy_status);
 }
 
@@ -208,6 +211,8 @@ static const char *blocker(char *buf, size_t size, const void *what)
 static int wait_for(struct lockset *set, struct sync_lock **failed)
 {
 	check_own_descriptors(set);
+	if (set->report)
+		report_wait(set->report, *failed, find(set, *failed)->mode);
 	/* Its own copy of the list: the one in use is sorted again while the line is drawn. */
 	static struct lockset seen;
 	seen = *set;
@@ -225,8 +230,10 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 	return r;
 }
 
-static void busy(const struct lockset *set, const struct sync_lock *lock)
+void lockset_busy(const struct lockset *set, const struct sync_lock *lock)
 {
+	if (set->report)
+		report_busy(set->report, lock, find(set, lock)->mode);
 	if (!set->common->quiet) {
 		char who[400] = "";
 		holders_describe(who, sizeof(who), lock, find(set, lock)->mode);
@@ -238,6 +245,8 @@ static void busy(const struct lockset *set, const struct sync_lock *lock)
 void lockset_say_acquired(const struct lockset *set)
 {
 	struct timespec now;
+	if (set->report)
+		report_acquired(set->report);
 	if (!set->common->verbose)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -263,7 +272,7 @@ void lockset_acquire(struct lockset *set)
 	if (r == -ETIMEDOUT && set->common->timeout > 0)
 		r = wait_for(set, &failed);
 	if (r == -ETIMEDOUT)
-		busy(set, failed);
+		lockset_busy(set, failed);
 	if (r)
 		exit(lockset_fail(set, failed ? failed : set->wants[0].lock, r));
 	if (set->create_mode)

@@ -6,6 +6,8 @@
 #include "common.h"
 #include "libsync.h"
 
+struct report;
+
 /* More than any job needs. Arrays of a fixed size: an allocation costs page faults at every start. */
 enum { LOCKSET_MAX = 16 };
 
@@ -22,6 +24,7 @@ struct lockset {
 	mode_t create_mode;
 	bool reentrant;
 	bool no_lend; /* inside make: keep our slot while we wait */
+	struct report *report; /* NULL: nobody wants to know */
 	/* ours */
 	const struct timespec *deadline;
 	struct sync_lock_want wants[LOCKSET_MAX];
@@ -41,9 +44,12 @@ void lockset_open(struct lockset *set, const struct lockset_ask *asks, size_t co
 bool lockset_can(const struct lockset *set, unsigned caps);
 /* Take them all. The umask, which was 0 since lockset_open(), is put back. */
 void lockset_acquire(struct lockset *set);
+/* LOCK, one of the set, is not to be had in time. */
+__attribute__((noreturn)) void lockset_busy(const struct lockset *set,
+					    const struct sync_lock *lock);
 /* Say why this lock of the set could not be locked or unlocked; returns the exit status. */
 int lockset_fail(const struct lockset *set, const struct sync_lock *lock, int err);
-/* With -v: that they are held, and how long that took. */
+/* With -v, and to who wants reports: that they are held, and how long that took. */
 void lockset_say_acquired(const struct lockset *set);
 /* The descriptors to inherit, into FDS; returns how many. */
 size_t lockset_fds(const struct lockset *set, int fds[LOCKSET_MAX]);

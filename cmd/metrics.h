@@ -14,4 +14,12 @@ struct metric {
 int metrics_write(const char *file, const char *label, const char *value, const struct metric *list,
 		  size_t n);
 
+/*
+ * Add to FILE, which any number of processes may do at once: counters add up, a gauge becomes the larger one,
+ * and what is there for other VALUEs stays. Waits its turn, half a minute at most. 0 or -errno; -EUCLEAN: FILE is
+ * something else, and was left alone.
+ */
+int metrics_add(const char *file, const char *label, const char *value, const struct metric *list,
+		size_t n);
+
 #endif

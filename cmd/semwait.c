@@ -26,6 +26,7 @@
 #include "holders.h"
 #include "jobserver.h"
 #include "lend.h"
+#include "limit.h"
 #include "parse.h"
 #include "say.h"
 #include "semopen.h"
@@ -43,6 +44,7 @@ struct ask {
 
 struct opts {
 	struct common_opts common;
+	struct limit_opts limit;
 	struct ask asks[SEMS_MAX]; /* asks[0] is SEM, the others --and */
 	size_t count;
 	struct sync_sem_opts open;
@@ -116,6 +118,8 @@ static error_t finish(struct opts *o, struct argp_state *state)
 	if (o->by_fd && o->command)
 		argp_error(state, "--fd leaves the permits to the caller's descriptor: there is no "
 				  "command to run");
+	if (limit_wanted(&o->limit) && !o->command)
+		argp_error(state, "--max-run and --warn-after are about a command: give one");
 	if (o->by_fd && o->count > 1)
 		argp_error(state, "--fd goes with one semaphore, on whose file the descriptor is "
 				  "open");
@@ -129,6 +133,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->common;
+		state->child_inputs[1] = &o->limit;
 		o->count = 1;
 		o->asks[0].count = 1;
 		return 0;
@@ -179,7 +184,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+	{&common_argp, 0, NULL, 0},
+	{&limit_argp, 0, NULL, 0},
+	{0},
+};
 
 static const struct argp argp = {
 	.options = options,
@@ -340,24 +349,46 @@ static void hide_jobserver(const struct opts *o)
 		die(EXIT_SYSTEM, "no memory");
 }
 
+/* To the end of COMMAND; its status. */
+static int supervise(const struct opts *o, struct child_plan *plan)
+{
+	struct limit limit;
+	if (limit_wanted(&o->limit)) {
+		plan->limit = &limit;
+		plan->limit_opts = &o->limit;
+	}
+	int status = child_run(plan);
+	if (status >= 0)
+		return status;
+	warn("cannot start %s: %s: it was not run", quote(o->command[0]), strerror(-status));
+	return EXIT_SYSTEM;
+}
+
 /* There is no jobserver: we are one job, and have its slot. */
 static int run_alone(const struct opts *o, const char *why)
 {
-	const struct child_plan plan = {.argv = o->command};
+	struct child_plan plan = {.argv = o->command};
 	if (!o->command)
 		die(EXIT_NO_OBJECT, "no jobserver: %s", *why ? why : "make -n does nothing");
 	if (*why && !o->common.quiet)
 		warn("no jobserver for %s, which runs in the one slot that it has: %s",
 		     quote(o->command[0]), why);
 	hide_jobserver(o);
-	return child_exec(&plan);
+	if (!limit_wanted(&o->limit))
+		return child_exec(&plan);
+	child_hold_signals();
+	return supervise(o, &plan);
 }
 
-static int run_command(struct job *j, bool in_place)
+/*
+ * Who is to watch the time stays. What the kernel would have given back when COMMAND, exec'd in place, had ended,
+ * it gives back when we both have: a descriptor that both have, or the semaphore adjustments that both share.
+ */
+static int run_command(struct job *j, bool in_place, bool by_kernel)
 {
 	const struct opts *o = j->opts;
 	int *fds;
-	struct child_plan plan = {.argv = o->command};
+	struct child_plan plan = {.argv = o->command, .share_undo = by_kernel};
 	plan.keep_count = descriptors(j, &fds);
 	plan.keep = fds;
 	/* wait_all() may have sorted them */
@@ -371,16 +402,13 @@ static int run_command(struct job *j, bool in_place)
 	}
 	if (in_place)
 		return child_exec(&plan);
-	int status = child_run(&plan);
-	if (status < 0)
-		warn("cannot start %s: %s: it was not run", quote(o->command[0]),
-		     strerror(-status));
-	int r = sync_sem_release(j->wants[0].sem);
+	int status = supervise(o, &plan);
+	int r = by_kernel ? 0 : sync_sem_release(j->wants[0].sem);
 	if (r)
 		semfail("give back to", j->wants[0].sem, 0, r);
 	if (j->served)
 		sync_sem_close(j->wants[0].sem); /* a ledger that nobody uses goes with us */
-	return status < 0 ? EXIT_SYSTEM : status;
+	return status;
 }
 
 /* ---- */
@@ -451,6 +479,8 @@ static int run(int argc, char **argv)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
 	if (o.common.verbose)
 		child_guard_messages(true);
+	if (o.limit.max_run)
+		child_stand_alone();
 	j.deadline = common_deadline(&o.common);
 	o.open.label = o.command ? o.command[0] : NULL;
 	unsigned caps = check_kinds(&o);
@@ -466,10 +496,11 @@ static int run(int argc, char **argv)
 		puts(sync_sem_path(j.wants[0].sem));
 		return EXIT_DONE;
 	}
-	bool in_place = caps & SYNC_CAP_EXEC;
+	bool by_kernel = caps & SYNC_CAP_EXEC;
+	bool in_place = by_kernel && !limit_wanted(&o.limit);
 	j.flags = (o.command ? SYNC_SEM_OWNED : 0) | (in_place || !o.command ? SYNC_SEM_EXEC : 0);
 	/* From the moment we own something that only we can give back. */
-	bool supervised = o.command && !in_place && !o.zero;
+	bool supervised = o.command && !in_place && (!o.zero || limit_wanted(&o.limit));
 	struct sync_sem *failed;
 	j.served = supervised && caps & SYNC_CAP_SERVED;
 	if (j.served)
@@ -485,7 +516,7 @@ static int run(int argc, char **argv)
 		child_hold_signals();
 	if (o.common.verbose)
 		warn("took %u of %s", o.zero ? 0 : o.asks[0].count, quote(o.asks[0].name));
-	return o.command ? run_command(&j, !supervised) : EXIT_DONE;
+	return o.command ? run_command(&j, !supervised, by_kernel) : EXIT_DONE;
 }
 
 const struct applet applet_semwait = {

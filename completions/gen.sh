@@ -400,7 +400,7 @@ $1 == "context" {
 }
 $1 == "option" {
 	short = $3 ~ /^-[A-Za-z0-9]$/ ? substr($3, 2) "/" : ""
-	specs[$2] = specs[$2] " " short substr($4, 3) ($6 == "-" ? "" : $6 ~ /^[?]/ ? "=?" : "=")
+	specs[$2] = specs[$2] " " short substr($4, 3) ($6 == "-" ? "" : $6 ~ /^[?]/ ? "=\\?" : "=")
 	short = $3 == "-" ? "" : " -s " (short == "" ? quote(substr($3, 2)) : substr($3, 2))
 	completes = completes commands($2) " -n \047__syncbox_in " $2 "\047" \
 		short " -l " substr($4, 3) value($6) " -d " quote($7) "\n"

@@ -39,15 +39,15 @@ function __syncbox_options -a context
 	case 'jobpool'
 		printf '%s\n' j/jobs= style= name= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'lockrun'
-		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant no-lend who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow replace=\? coalesce reentrant no-lend who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= events= metrics= help usage V/version
 	case 'mqpipe'
 		printf '%s\n' help usage V/version
 	case 'mqpipe send'
-		printf '%s\n' p/priority= drop-old drop-new need-reader=? oversize= batch l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' p/priority= drop-old drop-new need-reader=\? oversize= batch l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe recv'
-		printf '%s\n' batch spill N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' batch spill N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= l/lines 0/null d/delimiter= r/raw R/records= L/length json P/priorities total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe work'
-		printf '%s\n' j/jobs= tries= backoff= timeout= kill-after= halt= dead= tag k/keep-order u/ungroup events= metrics= total= q/quiet v/verbose N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= progress=? help usage V/version
+		printf '%s\n' j/jobs= tries= backoff= timeout= kill-after= halt= dead= tag k/keep-order u/ungroup events= metrics= total= q/quiet v/verbose N/count= e/empty i/idle= eof until-removed t/type= journal= no-create c/capacity= s/size= m/mode= progress=\? help usage V/version
 	case 'mqpipe dead'
 		printf '%s\n' requeue drop N/count= json dead= q/quiet help usage V/version
 	case 'mqpipe create'
@@ -59,7 +59,7 @@ function __syncbox_options -a context
 	case 'mqpipe wait'
 		printf '%s\n' room reader n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe move'
-		printf '%s\n' N/count= no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=? help usage V/version
+		printf '%s\n' N/count= no-create c/capacity= s/size= m/mode= total= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose progress=\? help usage V/version
 	case 'mqpipe flush'
 		printf '%s\n' q/quiet help usage V/version
 	case 'mqpipe rm'
@@ -67,7 +67,7 @@ function __syncbox_options -a context
 	case 'sempost'
 		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'semwait'
-		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= no-lend no-jobserver value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
+		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= no-lend no-jobserver value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= help usage V/version
 	end
 end
 
@@ -329,6 +329,8 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s F -l no-fork -d 'Bec
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l rm -d 'Remove the lock file when done'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s m -l mode -x -d 'Mode of a file that has to be made, in octal, instead of 600'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l follow -d 'Accept a symbolic link, and lock what it leads to'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l replace -f -d 'Have whoever holds LOCK end, by SIGNAL instead of TERM, and take over'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l coalesce -d 'If another waits for LOCK with this option, its run will do for ours: end'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l reentrant -d 'What a command above us holds already need not be taken'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l no-lend -d 'Inside make, keep our job slot while we wait'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l who -d 'List who holds LOCK and who waits for it, and take nothing'
@@ -338,6 +340,12 @@ complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s w -l timeout -x -d '
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l max-run -x -d 'End COMMAND, and all it has started, when it runs longer: status 124'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l kill-after -x -d 'Kill what is left so long after that; default 5'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l signal -x -d 'Ask with this signal, instead of TERM'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l warn-after -x -d 'Say so when COMMAND runs longer'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l events -r -F -d 'Append a line of JSON for each event; or FD'
+complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l metrics -r -F -d 'Add the run to counters in FILE, for Prometheus'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -l usage -d 'Show a short usage message'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s V -l version -d 'Show the version'
@@ -545,6 +553,10 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s w -l timeout -x -d '
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s E -l conflict-exit-code -x -d 'Exit status for "not now" instead of 75'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s q -l quiet -d 'Do not say "not now", nor whom we wait for'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say on standard error what happens'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l max-run -x -d 'End COMMAND, and all it has started, when it runs longer: status 124'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l kill-after -x -d 'Kill what is left so long after that; default 5'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l signal -x -d 'Ask with this signal, instead of TERM'
+complete -c syncbox -c semwait -n '__syncbox_in semwait' -l warn-after -x -d 'Say so when COMMAND runs longer'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'

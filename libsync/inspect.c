@@ -122,6 +122,7 @@ static void add_holder(struct scan *s, pid_t pid, const struct sync_proc_lock *l
 	if (!f)
 		return;
 	f->asker = line->pid;
+	f->owner.seen = true;
 	f->owner.inherited = line->pid > 0 && line->pid != pid;
 }
 
@@ -193,7 +194,7 @@ static void look_at_thread(struct scan *s, pid_t pid, int tid)
 	}
 	struct found *f = add(s, pid, kind, mode, &whole);
 	if (f)
-		f->owner.waiting = true;
+		f->owner.waiting = f->owner.seen = true;
 }
 
 static void look_at_threads(struct scan *s, pid_t pid)
@@ -523,5 +524,26 @@ SYNC_API int sync_lock_held_at(const struct sync_lock *l, pid_t pid, int fd, enu
 		return r;
 	if (whole && h.all > *whole)
 		*whole = h.all;
+	return (int)h.any;
+}
+
+SYNC_API int sync_lock_held_by(const struct sync_lock *l, pid_t pid)
+{
+	char path[PATH_SIZE];
+	struct scan s = {0};
+	struct held h = {.lock = l};
+	int r = sync_lockfile_identity(l, &s.dev, &s.ino);
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? SYNC_UNLOCKED : -errno;
+	for (int fd = next_number(dir); fd >= 0; fd = next_number(dir)) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+		if (leads_to(&s, path))
+			(void)sync_proc_fd_locks(pid, fd, weigh, &h); /* closed by now? */
+	}
+	closedir(dir);
 	return (int)h.any;
 }

@@ -181,6 +181,9 @@ int sync_lock_fd(const struct sync_lock *lock);
 /* The name as it was given, owned by the handle. May be called from any thread. */
 const char *sync_lock_name(const struct sync_lock *lock);
 
+/* The path in it, owned by the handle; NULL for a borrowed descriptor. */
+const char *sync_lock_path(const struct sync_lock *lock);
+
 /* What this handle can do: SYNC_CAP_ bits. */
 unsigned sync_lock_caps(const struct sync_lock *lock);
 
@@ -196,6 +199,13 @@ enum sync_mode sync_lock_mode(const struct sync_lock *lock);
  */
 int sync_lock_held_at(const struct sync_lock *lock, pid_t pid, int fd, enum sync_mode *whole);
 
+/*
+ * Does process PID hold, by any descriptor of its own, something that bears on this lock? Returns as
+ * sync_lock_held_at(). The number may be given to another process at any moment, unless the caller has
+ * a pidfd and finds it alive afterwards. Rests on proc(5).
+ */
+int sync_lock_held_by(const struct sync_lock *lock, pid_t pid);
+
 /* ---- who holds, who waits -------------------------------------------- */
 
 /* A process that holds a lock on a file, or waits for one. */
@@ -206,6 +216,7 @@ struct sync_owner {
 	bool inherited;      /* it holds what another asked for; never set for shared ofd locks */
 	bool by_process;     /* closing any descriptor of the file would drop it */
 	bool stopped;        /* by a signal: SIGSTOP, a terminal's Ctrl-Z */
+	bool seen;           /* to have it; else the kernel alone names it as who asked */
 	enum sync_mode mode; /* SYNC_UNLOCKED: waits, unknown for which */
 	const char *kind;    /* a scheme: "flock", "ofd", "fcntl" */
 	uint64_t start, len; /* bytes; len 0: to the end */

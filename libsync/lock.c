@@ -381,6 +381,11 @@ SYNC_API const char *sync_lock_name(const struct sync_lock *l)
 	return l->name;
 }
 
+SYNC_API const char *sync_lock_path(const struct sync_lock *l)
+{
+	return l->path;
+}
+
 SYNC_API unsigned sync_lock_caps(const struct sync_lock *l)
 {
 	/*

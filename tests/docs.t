@@ -105,6 +105,7 @@ for applet in $(names | grep -v ' '); do
 		# Statuses that only concern COMMAND, where there is one
 		commands='/EXIT_CANNOT_RUN\|EXIT_NOT_FOUND\|EXIT_SIGNAL/d'
 		grep -q COMMAND usage && commands=
+		grep -qe --max-run described || commands="$commands;/EXIT_TIMED_OUT/d"
 		sed "$commands" "$TOP/cmd/$header" >exitcode
 		sed -n 's/.*EXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' exitcode | sort -n >codes
 		check "$applet: EXIT STATUS lists $header" diff codes documented

@@ -76,10 +76,10 @@ never "cmd sees libsync.h alone" includes ' [^<]' "$cmd" "[^ ]* \"($(own cmd)|li
 never "only child.c knows of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
 never "only child.c starts and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
 	"$cmd" 'cmd/child[.]c'
-never "only child.c and stop.c know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop)[.]c'
-never "only child.c and stop.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|pidfd_send_signal|alarm|setitimer|timer_create')" \
-	"$cmd" 'cmd/(child|stop)[.]c'
-never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop)[.]c'
+never "only child.c, stop.c and those beside them know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop|tree|limit|peer|signame)[.]c'
+never "only child.c, stop.c, tree.c and peer.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|alarm|setitimer|timer_create|pidfd_send_signal')|SYS_pidfd_send_signal" \
+	"$cmd" 'cmd/(child|stop|tree|peer)[.]c'
+never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop|tree|limit|peer)[.]c'
 never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|psignal')" "$cmd|$lib" \
 	'cmd/say[.]c'
 never "fronts know no kernel IPC, stdio or argp" includes "$ipc| <(stdio|argp)[.]h>" "$fronts"
@@ -170,9 +170,10 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "only child.c knows of processes" cmd/stop.c '#include <spawn.h>'
 	plant "only child.c starts and reaps" cmd/held.c 'int f(void) { return vfork(); }'
 	plant "only child.c starts and reaps" cmd/stop.c 'int f(void) { return wait(0); }'
-	plant "only child.c and stop.c know of signals" cmd/main.c '#include <signal.h>'
-	plant "only child.c and stop.c send and catch them" cmd/json.h 'int f(void) { return kill (1, 1); }'
-	plant "only child.c and stop.c send and catch them" cmd/mqpipe/send.c 'int f(void) { return alarm(1); }'
+	plant "only child.c, stop.c and those beside them know of signals" cmd/main.c '#include <signal.h>'
+	plant "only child.c, stop.c, tree.c and peer.c send and catch them" cmd/json.h 'int f(void) { return kill (1, 1); }'
+	plant "only child.c, stop.c, tree.c and peer.c send and catch them" cmd/mqpipe/send.c 'int f(void) { return alarm(1); }'
+	plant "only child.c, stop.c, tree.c and peer.c send and catch them" cmd/held.c 'int f(void) { return syscall(SYS_pidfd_send_signal); }'
 	plant "and they know nothing of locks" cmd/child.c '#include "libsync.h"'
 	plant "and they know nothing of locks" cmd/stop.c '#include "libsync.h"'
 	plant "only say.c writes to stderr" cmd/parse.h 'void f(void) { fputs("x", stderr); }'

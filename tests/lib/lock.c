@@ -286,6 +286,7 @@ static void self_knowledge(void)
 {
 	struct sync_lock *l = open_lock("self");
 	claim(!strcmp(sync_lock_name(l), named("self")), "a handle has the name it was given");
+	claim(!strcmp(sync_lock_path(l), "self"), "and the path in it");
 	is(sync_lock_mode(l), SYNC_UNLOCKED, "a new handle holds nothing");
 	is((int)(sync_lock_caps(l) & ~(unsigned)SYNC_CAP_UNLINK), (int)caps,
 	   "a backend has the same abilities for every handle");

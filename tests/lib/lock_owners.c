@@ -78,6 +78,11 @@ static void one_holder(void)
 	struct kid holder = kid_holding("one", EX);
 	count_owners("one", 1, "one holder is listed");
 	claim(is_listed(holder.pid, false, EX, false), "with pid, mode and kind, not inherited");
+	claim(find(holder.pid) && find(holder.pid)->seen, "and seen to have it");
+	struct sync_lock *look = open_flags("one", SYNC_LOCK_BY_NAME);
+	is(sync_lock_held_by(look, holder.pid), EX, "asked by its pid, it holds the lock");
+	is(sync_lock_held_by(look, getpid()), SYNC_UNLOCKED, "and we do not");
+	sync_lock_close(look);
 	const struct sync_owner *o = find(holder.pid);
 	if (o) {
 		slurp("/proc/self/comm", comm, sizeof(comm));
