@@ -13,7 +13,7 @@
 #include "json.h"
 #include "say.h"
 
-static const char *user_name(char *buf, size_t size, uid_t uid)
+const char *holders_user(char *buf, size_t size, uid_t uid)
 {
 	const struct passwd *pw = getpwuid(uid);
 	if (pw)
@@ -23,8 +23,7 @@ static const char *user_name(char *buf, size_t size, uid_t uid)
 	return buf;
 }
 
-/* Seconds as people say them: 5s, 12m, 3h, 2d. */
-static const char *age_text(char *buf, size_t size, int64_t since)
+const char *holders_age(char *buf, size_t size, int64_t since)
 {
 	int64_t age = (int64_t)time(NULL) - since;
 	if (age < 0)
@@ -46,8 +45,8 @@ static void describe_one(char *buf, size_t size, const struct sync_owner *o)
 	char user[64];
 	char age[24];
 	snprintf(buf, size, "pid %d (%s, %s) for %s%s", (int)o->pid,
-		 escape(name, sizeof(name), o->name), user_name(user, sizeof(user), o->uid),
-		 age_text(age, sizeof(age), o->since), o->stopped ? ", which is stopped" : "");
+		 escape(name, sizeof(name), o->name), holders_user(user, sizeof(user), o->uid),
+		 holders_age(age, sizeof(age), o->since), o->stopped ? ", which is stopped" : "");
 }
 
 static bool describe_none(char *buf, size_t size, size_t hidden)
@@ -170,7 +169,7 @@ bool holders_describe_sem(char *buf, size_t size, struct sync_sem *sem, unsigned
 
 /* ---- the table ---- */
 
-static const char *mode_text(enum sync_mode mode)
+const char *holders_mode(enum sync_mode mode)
 {
 	static const char *const text[] = {
 		[SYNC_UNLOCKED] = "unknown",
@@ -193,12 +192,12 @@ static void print_row(const struct sync_owner *o)
 		snprintf(range, sizeof(range), "%" PRIu64, o->start);
 	if (o->pid) {
 		snprintf(pid, sizeof(pid), "%d", (int)o->pid);
-		age_text(age, sizeof(age), o->since);
-		user_name(user, sizeof(user), o->uid);
+		holders_age(age, sizeof(age), o->since);
+		holders_user(user, sizeof(user), o->uid);
 		escape(command, sizeof(command), o->command);
 	}
 	printf("%-6s %7s %-10s %-6s %-10s %-12s %6s %s%s\n", o->waiting ? "waits" : "holds", pid,
-	       user, o->kind, mode_text(o->mode), range, age, command,
+	       user, o->kind, holders_mode(o->mode), range, age, command,
 	       o->stopped ? " (stopped)" : "");
 }
 
@@ -207,14 +206,14 @@ static void print_json(const struct sync_owner *o)
 	char user[64];
 	printf("{\"state\":\"%s\",\"kind\":\"%s\",\"mode\":\"%s\",\"start\":%" PRIu64
 	       ",\"length\":%" PRIu64,
-	       o->waiting ? "waits" : "holds", o->kind, mode_text(o->mode), o->start, o->len);
+	       o->waiting ? "waits" : "holds", o->kind, holders_mode(o->mode), o->start, o->len);
 	if (!o->pid) {
 		printf(",\"pid\":null,\"user\":null,\"command\":null,\"since\":null,"
 		       "\"inherited\":false,\"stopped\":false}");
 		return;
 	}
 	printf(",\"pid\":%d,\"user\":", (int)o->pid);
-	json_string(user_name(user, sizeof(user), o->uid));
+	json_string(holders_user(user, sizeof(user), o->uid));
 	printf(",\"command\":");
 	json_string(o->command);
 	printf(",\"since\":%" PRId64 ",\"inherited\":%s,\"stopped\":%s}", o->since,
