@@ -214,7 +214,8 @@ static void push(struct sync_survey *s, struct sync_owner **list, size_t *count,
 void sync_survey_add_owner(struct sync_survey *s, struct sync_object *o,
 			   const struct sync_sight *sight, bool open)
 {
-	if (has_ended(s, sight))
+	/* What we have open, or locked, we have to look, or were started with. */
+	if (sight->pid == s->self || has_ended(s, sight))
 		return;
 	if (open)
 		push(s, &o->users, &o->user_count, sight);
@@ -363,24 +364,46 @@ static void look_for_hidepid(struct sync_survey *s)
 		s->blind |= SYNC_BLIND_PROC;
 }
 
+/* A locked file may be something else, which only its kind can tell. */
+static unsigned needed(const struct sync_survey *s)
+{
+	return s->opts.types |
+	       (s->opts.types & SYNC_TYPE_LOCK ? SYNC_TYPE_SEM | SYNC_TYPE_POOL : 0);
+}
+
+static void drop_others(struct sync_survey *s)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->count; i++)
+		if (s->objects[i]->type & s->opts.types)
+			s->objects[kept++] = s->objects[i];
+		else
+			free_object(s->objects[i]);
+	s->count = kept;
+}
+
 static int fill(struct sync_survey *s)
 {
 	struct stat st;
+	unsigned types = needed(s);
 	if (stat("/proc/self/fd", &st))
 		return -EOPNOTSUPP;
 	if (!stat("/proc/self/ns/ipc", &st))
 		s->ipc = st.st_ino;
 	look_for_hidepid(s);
 	for (size_t i = 0; i < KINDS; i++)
-		if (kinds[i]->list && kinds[i]->type & s->opts.types)
+		if (kinds[i]->list && kinds[i]->type & types)
 			kinds[i]->list(s);
+	if (!(s->opts.types & (SYNC_TYPE_SEM | SYNC_TYPE_SHM)))
+		s->maps = false;
 	int r = sync_survey_look(s);
 	if (!r)
 		r = sync_survey_merge_locks(s);
 	/* From the last kind to the first: who knows what a locked file is comes before the locks. */
 	for (size_t i = KINDS; !r && i-- > 0;)
-		if (kinds[i]->type & s->opts.types)
+		if (kinds[i]->type & types)
 			kinds[i]->finish(s);
+	drop_others(s);
 	return !r && s->no_memory ? -ENOMEM : r;
 }
 
@@ -389,6 +412,7 @@ SYNC_API int sync_survey_open(const struct sync_survey_opts *opts, struct sync_s
 	struct sync_survey *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->self = getpid();
 	if (opts)
 		s->opts = *opts;
 	if (!s->opts.types)

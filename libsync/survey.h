@@ -50,6 +50,7 @@ struct sync_node {
 	bool foreign;  /* of another IPC namespace */
 	bool deleted;  /* it has no name any more */
 	bool shown;    /* there is an object of it */
+	bool own_locks;        /* and what is locked there is its business: it is no lock file */
 	bool fresh;    /* the last line about it was new */
 	unsigned
 		asked_for; /* list it as a lock, by the schemes of these bits, even if nobody has it */
@@ -79,6 +80,7 @@ struct sync_survey {
 		bool mqueue;
 	} devices[64]; /* seen */
 	size_t device_count;
+	pid_t self;   /* is not told of */
 	uint64_t ipc; /* inode of our IPC namespace */
 	struct sync_person *people[1024];
 	char *text; /* of a file in /proc, while it is read */

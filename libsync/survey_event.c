@@ -58,7 +58,10 @@ static void list_events(struct sync_survey *s)
 static void add_anonymous(struct sync_survey *s, const struct sync_node *node)
 {
 	const struct sync_sight *g = node->sights;
-	if (!node->count)
+	size_t left = node->count;
+	while (left && (g->pid == s->self || !g->has))
+		left--, g++;
+	if (!left)
 		return;
 	struct sync_object *o =
 		sync_survey_add(s, SYNC_TYPE_EVENT, "pid:%d:%d", (int)g->pid, g->fd);

@@ -199,7 +199,7 @@ static int asked_for(const char *name, size_t *scheme, struct stat *st, char **p
 		(*scheme)++;
 	r = stat(lock->path, st) ? -errno : 0;
 	if (!r && path)
-		*path = strdup(lock->path);
+		*path = realpath(lock->path, NULL);
 	sync_lock_close(lock);
 	return r;
 }
@@ -337,7 +337,7 @@ static void finish_locks(struct sync_survey *s)
 	for (size_t b = 0; b < s->hash_size; b++)
 		for (struct sync_node *n = s->hash[b]; n; n = n->next) {
 			/* Queues and ledgers are locked, too, and pools; they say that themselves. */
-			if (n->space != SYNC_SPACE_FILE || n->listed)
+			if (n->space != SYNC_SPACE_FILE || n->own_locks)
 				continue;
 			if (all_seen && looks < MOST_LOOKS && is_doubtful(n)) {
 				look_again(s, n);

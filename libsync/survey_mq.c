@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "label.h"
 #include "survey.h"
 
 #ifndef MSG_STAT_ANY /* Linux 4.17 */
@@ -98,7 +99,7 @@ static struct sync_object *add_posix(struct sync_survey *s, struct sync_node *no
 	struct sync_object *o = sync_survey_add(s, SYNC_TYPE_MQ, "posix:/%s", name);
 	if (!o)
 		return NULL;
-	node->shown = true;
+	node->shown = node->own_locks = true;
 	o->identity[0] = node->dev;
 	o->identity[1] = node->ino;
 	sync_survey_detail(o, "inode", (int64_t)node->ino);
@@ -305,6 +306,11 @@ static bool mq_matches(const struct sync_object *o, const char *name)
 
 /* ---- remove ---- */
 
+static void drop_label(const struct sync_object *o)
+{
+	sync_label_drop((uint32_t)o->identity[1], (uid_t)sync_survey_find_detail(o, "creator"));
+}
+
 static int remove_sysv(const struct sync_object *o, bool force)
 {
 	int id = (int)o->identity[0];
@@ -322,7 +328,10 @@ static int remove_sysv(const struct sync_object *o, bool force)
 		       ds.msg_stime != sync_survey_find_detail(o, "sent") ||
 		       ds.msg_rtime != sync_survey_find_detail(o, "received")))
 		return -EBUSY;
-	return !msgctl(id, IPC_RMID, NULL) ? 0 : errno == EINVAL ? -ENOENT : -errno;
+	if (msgctl(id, IPC_RMID, NULL))
+		return errno == EINVAL ? -ENOENT : -errno;
+	drop_label(o);
+	return 0;
 }
 
 /* Nobody attends it, as a sender or a receiver, while we have these locks. */

@@ -36,7 +36,7 @@ static void add_pool(struct sync_survey *s, const char *path, const char *name,
 						     : NULL;
 	if (!o)
 		return;
-	node->listed = node->shown = true;
+	node->listed = node->shown = node->own_locks = true;
 	if (!node->path)
 		node->path = strdup(path);
 	o->uid = st->st_uid;

@@ -251,7 +251,7 @@ static void look_at_file(struct look *l, int fd, const struct stat *st)
 		node->foreign = !shares_ipc(l);
 	node = look_at_locks(l, node, fd, st);
 	if (node && queue) {
-		node->mqueue = node->listed = true;
+		node->mqueue = node->listed = node->own_locks = true;
 		note_path(l, node, fd, st);
 		remember(l, &(struct handle){.fd = fd, .node = node});
 	}
@@ -645,8 +645,6 @@ int sync_survey_look(struct sync_survey *s)
 	if (!dir)
 		return -errno;
 	for (int pid = next_number(dir); pid >= 0; pid = next_number(dir)) {
-		if (!s->only && pid == getpid())
-			continue; /* what we have open, we have open to look */
 		l.pid = pid;
 		l.match = false;
 		l.began = 0;

@@ -17,6 +17,7 @@
 #include "escrow.h"
 #include "glibcsem.h"
 #include "shmfile.h"
+#include "label.h"
 #include "survey.h"
 
 #ifndef SEM_STAT_ANY /* Linux 4.17 */
@@ -229,7 +230,7 @@ static void add_posix(struct sync_survey *s, int dir, const char *file)
 		return;
 	node = sync_survey_file(s, st.st_dev, st.st_ino, true);
 	if (node)
-		node->listed = true;
+		node->listed = node->own_locks = true;
 	o->identity[2] = st.st_ino;
 }
 
@@ -341,14 +342,21 @@ static bool sem_matches(const struct sync_object *o, const char *name)
 
 /* ---- remove ---- */
 
+static void drop_label(const struct sync_object *o)
+{
+	sync_label_drop((uint32_t)o->identity[1], (uid_t)sync_survey_find_detail(o, "creator"));
+}
+
 /*
  * One of ours: take all its permits first, in one step, as whoever uses it would; then nobody has one, and who comes
  * now can only wait, until the set is gone. If we are killed, SEM_UNDO gives them back.
  */
 static int take_all(const struct sync_object *o, int id)
 {
-	struct sembuf op = {PERMITS, (short)-o->capacity, IPC_NOWAIT | SEM_UNDO};
-	if (!o->capacity)
+	struct sembuf op = {PERMITS, (short)-o->value, IPC_NOWAIT | SEM_UNDO};
+	if (o->value < o->capacity)
+		return -EBUSY;
+	if (!o->value)
 		op.sem_flg = IPC_NOWAIT; /* then this asks whether it is 0 */
 	if (!semop(id, &op, 1))
 		return 0;
@@ -357,8 +365,8 @@ static int take_all(const struct sync_object *o, int id)
 
 static void give_all(const struct sync_object *o, int id)
 {
-	struct sembuf op = {PERMITS, (short)o->capacity, IPC_NOWAIT | SEM_UNDO};
-	if (o->capacity && semop(id, &op, 1))
+	struct sembuf op = {PERMITS, (short)o->value, IPC_NOWAIT | SEM_UNDO};
+	if (o->value && semop(id, &op, 1))
 		return; /* it is gone */
 }
 
@@ -382,12 +390,17 @@ static int remove_unused(const struct sync_object *o, int id, const struct semid
 	int r = o->capacity >= 0 ? take_all(o, id) : 0;
 	if (r)
 		return r;
-	if (count_waiters(id, (unsigned)ds->sem_nsems)) {
+	/* Or somebody has posted, or waits. */
+	if ((o->capacity >= 0 && semctl(id, PERMITS, GETVAL) != 0) ||
+	    count_waiters(id, (unsigned)ds->sem_nsems)) {
 		if (o->capacity >= 0)
 			give_all(o, id);
 		return -EBUSY;
 	}
-	return semctl(id, 0, IPC_RMID) ? -errno : 0;
+	if (semctl(id, 0, IPC_RMID))
+		return -errno;
+	drop_label(o);
+	return 0;
 }
 
 static int remove_sysv(const struct sync_object *o, bool force)
@@ -404,29 +417,63 @@ static int remove_sysv(const struct sync_object *o, bool force)
 	} else if (!force) {
 		return remove_unused(o, id, &ds);
 	}
-	return !semctl(id, 0, IPC_RMID) ? 0 : errno == EINVAL ? -ENOENT : -errno;
+	if (semctl(id, 0, IPC_RMID))
+		return errno == EINVAL ? -ENOENT : -errno;
+	drop_label(o);
+	return 0;
 }
 
-/* A file has no lock that its users take: so look once more who has it, as the last thing before. */
+/* More are not taken, but then somebody may come to have one in the moment of the removal. */
+#define MOST_TAKEN 64
+
+/*
+ * Take all permits that are there, so that who comes from now on can only wait, for which it has to have the file
+ * mapped. They are owned: if we are killed, the next waiter gives them back.
+ */
+static int take_posix(struct sync_sem *sem)
+{
+	struct sync_sem_state state;
+	int r = sync_sem_state(sem, &state);
+	if (!r && state.value > MOST_TAKEN)
+		return 0;
+	while (!r)
+		r = sync_sem_wait(sem, 1, SYNC_SEM_OWNED, SYNC_NOW);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+static int remove_opened(const struct sync_object *o, struct sync_sem *sem, bool force)
+{
+	/* Look once more who has it, as the last thing before. */
+	int r = force ? 0 : take_posix(sem);
+	if (!r && !force)
+		r = sync_survey_is_used(o);
+	if (!r)
+		return sync_sem_unlink(sem);
+	if (!force && sync_sem_release(sem))
+		return r; /* the next waiter does it */
+	return r;
+}
+
 static int remove_posix(const struct sync_object *o, bool force)
 {
 	struct sync_sem *sem;
 	struct stat st;
 	char path[512];
 	const char *name = o->name + strlen("posix:/");
+	int r = sync_sem_open(o->name, NULL, &sem);
+	if (r == -ENOENT)
+		return r;
 	snprintf(path, sizeof(path), SYNC_SHM_DIR "/sem.%s", name);
 	if (lstat(path, &st))
-		return -errno;
-	if (st.st_dev != o->identity[0] || st.st_ino != o->identity[1])
-		return -ESTALE;
-	int r = force ? 0 : sync_survey_is_used(o);
-	if (r)
-		return r;
-	/* With its ledger; unless it is none, or damaged. */
-	r = sync_sem_open(o->name, NULL, &sem);
-	if (r)
+		r = -errno;
+	else if (st.st_dev != o->identity[0] || st.st_ino != o->identity[1])
+		r = -ESTALE;
+	else if (!r)
+		r = remove_opened(o, sem, force);
+	else if (!force && sync_survey_is_used(o))
+		return -EBUSY;
+	else /* it is none, or damaged, or may not be opened */
 		return unlink(path) ? -errno : 0;
-	r = sync_sem_unlink(sem);
 	sync_sem_close(sem);
 	return r == -EIDRM ? -ESTALE : r;
 }
