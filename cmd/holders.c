@@ -15,7 +15,12 @@
 
 const char *holders_user(char *buf, size_t size, uid_t uid)
 {
-	const struct passwd *pw = getpwuid(uid);
+	/* Most are the same as the one before, and each look-up reads the file of users. */
+	static const struct passwd *pw;
+	static uid_t known;
+	if (!pw || known != uid)
+		pw = getpwuid(uid);
+	known = uid;
 	if (pw)
 		escape(buf, size, pw->pw_name);
 	else

@@ -40,7 +40,7 @@ const char *objects_word(enum sync_type type)
 struct sync_survey *objects_look(unsigned types, const char *const *names)
 {
 	struct sync_survey *survey;
-	struct sync_survey_opts opts = {.types = types, .locks = names};
+	struct sync_survey_opts opts = {.types = types, .names = names};
 	if (!types || types & SYNC_TYPE_POOL)
 		opts.directory = syncdir(false);
 	int r = sync_survey_open(&opts, &survey);

@@ -12,7 +12,7 @@
 unsigned objects_type(const char *word);
 const char *objects_word(enum sync_type type);
 
-/* Look for these types, and for the locks of NAMES also if nobody has them; or die. */
+/* Look for these types, and for locks and queues of NAMES also if nothing else leads to them; or die. */
 struct sync_survey *objects_look(unsigned types, const char *const *names);
 /* Say what could not be seen. */
 void objects_say_blind(const struct sync_survey *survey, unsigned types);

@@ -49,7 +49,8 @@ static const struct argp_option options[] = {
 	{"force", 'f', NULL, 0, "Remove it although it is in use; one that is missing is no error",
 	 3},
 	{"json", OPT_JSON, NULL, 0, "With --stale or --repair: as a JSON array", 4},
-	{"quiet", 'q', NULL, 0, "Do not say that an object is in use", 4},
+	{"quiet", 'q', NULL, 0, "Do not say that an object is in use, nor what could not be seen",
+	 4},
 	{"verbose", 'v', NULL, 0, "Say on standard error what is removed", 4},
 	{0},
 };
@@ -211,7 +212,7 @@ static int remove_named(const struct opts *o)
 		}
 		status = r ? r : status;
 	}
-	if (status)
+	if (status && !o->quiet)
 		objects_say_blind(survey, o->types);
 	sync_survey_close(survey);
 	return status;
@@ -264,7 +265,8 @@ static int remove_stale(const struct opts *o)
 	}
 	if (o->json)
 		puts("]");
-	objects_say_blind(survey, o->types);
+	if (!o->quiet)
+		objects_say_blind(survey, o->types);
 	sync_survey_close(survey);
 	return status;
 }

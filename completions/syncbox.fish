@@ -534,7 +534,7 @@ complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l yes -d 'With --stale: 
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l repair -d 'Give back permits of semaphores that owners who are gone have taken'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s f -l force -d 'Remove it although it is in use; one that is missing is no error'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l json -d 'With --stale or --repair: as a JSON array'
-complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s q -l quiet -d 'Do not say that an object is in use'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s q -l quiet -d 'Do not say that an object is in use, nor what could not be seen'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s v -l verbose -d 'Say on standard error what is removed'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l usage -d 'Show a short usage message'

@@ -900,9 +900,10 @@ struct sync_object {
 };
 
 struct sync_survey_opts {
-	unsigned types;           /* SYNC_TYPE_ bits; 0: all */
-	const char *directory;    /* where pool:NAME lives; NULL: pools there are not listed */
-	const char *const *locks; /* NULL, or names, and NULL: list these also if nobody has them */
+	unsigned types;        /* SYNC_TYPE_ bits; 0: all */
+	const char *directory; /* where pool:NAME lives; NULL: pools there are not listed */
+	/* NULL, or names, and NULL: list these locks and queues also if nobody has them, or may list them. */
+	const char *const *names;
 };
 
 /* What could not be seen. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The survey: nodes and sights, people, and the objects that go out. survey.h tells how it is put together. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static bool grow(struct sync_survey *s)
 	size_t size = s->hash_size ? 4 * s->hash_size : 256;
 	struct sync_node **old = s->hash;
 	size_t old_size = s->hash_size;
-	struct sync_node **hash = calloc(size, sizeof(*hash));
+	struct sync_node **hash = calloc(size, sizeof(struct sync_node *));
 	if (!hash)
 		return false;
 	s->hash = hash;
@@ -135,6 +136,43 @@ void sync_survey_see_user(struct sync_survey *s, struct sync_node *node, pid_t p
 	sight->has = true;
 	sight->fd = fd;
 	sight->began = began;
+}
+
+void sync_survey_set_path(struct sync_node *node, const char *path)
+{
+	if (!node->path)
+		node->path = strdup(path);
+}
+
+ssize_t sync_survey_read(struct sync_survey *s, int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	size_t used = 0;
+	ssize_t n = 1;
+	while (n > 0) {
+		if (s->text_size - used < 4096) {
+			size_t size = s->text_size ? 2 * s->text_size : 16384;
+			char *text = realloc(s->text, size);
+			if (!text) {
+				n = -1;
+				errno = ENOMEM;
+				break;
+			}
+			s->text = text;
+			s->text_size = size;
+		}
+		n = read(fd, s->text + used, s->text_size - used - 1);
+		if (n > 0)
+			used += (size_t)n;
+	}
+	int r = n < 0 ? -errno : 0;
+	close(fd);
+	if (r)
+		return r;
+	s->text[used] = '\0';
+	return (ssize_t)used;
 }
 
 /* ---- people ---- */
@@ -256,7 +294,8 @@ struct sync_object *sync_survey_add(struct sync_survey *s, enum sync_type type, 
 	char *name;
 	if (s->count == s->room) {
 		size_t room = s->room ? 2 * s->room : 64;
-		struct sync_object **list = reallocarray(s->objects, room, sizeof(*list));
+		struct sync_object **list =
+			reallocarray(s->objects, room, sizeof(struct sync_object *));
 		if (!list)
 			goto fail;
 		s->objects = list;
@@ -400,9 +439,9 @@ static int fill(struct sync_survey *s)
 	if (!r)
 		r = sync_survey_merge_locks(s);
 	/* From the last kind to the first: who knows what a locked file is comes before the locks. */
-	for (size_t i = KINDS; !r && i-- > 0;)
-		if (kinds[i]->type & types)
-			kinds[i]->finish(s);
+	for (size_t i = KINDS; !r && i > 0; i--)
+		if (kinds[i - 1]->type & types)
+			kinds[i - 1]->finish(s);
 	drop_others(s);
 	return !r && s->no_memory ? -ENOMEM : r;
 }
@@ -453,10 +492,10 @@ SYNC_API size_t sync_survey_hidden(const struct sync_survey *s, unsigned *blind)
 
 static const struct sync_kind *kind_of(const struct sync_object *o)
 {
-	for (size_t i = 0; i < KINDS; i++)
-		if (kinds[i]->type == o->type)
-			return kinds[i];
-	return NULL;
+	size_t i = 0;
+	while (i < KINDS - 1 && kinds[i]->type != o->type)
+		i++;
+	return kinds[i];
 }
 
 int sync_survey_is_used(const struct sync_object *o)

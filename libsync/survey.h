@@ -44,14 +44,14 @@ struct sync_node {
 	dev_t dev; /* of a file */
 	uint64_t ino;
 	unsigned major,
-		minor; /* of a file, as the kernel's lock lists name it: on btrfs not st_dev */
-	bool listed;   /* an object shows it: who has it counts, too */
-	bool mqueue;   /* a file of a queue file system */
-	bool foreign;  /* of another IPC namespace */
-	bool deleted;  /* it has no name any more */
-	bool shown;    /* there is an object of it */
-	bool own_locks;        /* and what is locked there is its business: it is no lock file */
-	bool fresh;    /* the last line about it was new */
+		minor;  /* of a file, as the kernel's lock lists name it: on btrfs not st_dev */
+	bool listed;    /* an object shows it: who has it counts, too */
+	bool mqueue;    /* a file of a queue file system */
+	bool foreign;   /* of another IPC namespace */
+	bool deleted;   /* it has no name any more */
+	bool shown;     /* there is an object of it */
+	bool own_locks; /* and what is locked there is its business: it is no lock file */
+	bool fresh;     /* the last line about it was new */
 	unsigned
 		asked_for; /* list it as a lock, by the schemes of these bits, even if nobody has it */
 	mode_t mode;
@@ -100,6 +100,9 @@ struct sync_sight *sync_survey_see(struct sync_survey *s, struct sync_node *node
 /* PID has it open or mapped; once for each process. BEGAN as in the sight. */
 void sync_survey_see_user(struct sync_survey *s, struct sync_node *node, pid_t pid, int fd,
 			  uint64_t began);
+
+/* Unless one is known already. */
+void sync_survey_set_path(struct sync_node *node, const char *path);
 
 /* The pass over /proc: survey_proc.c. */
 MUST_CHECK int sync_survey_look(struct sync_survey *s);

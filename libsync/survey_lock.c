@@ -31,7 +31,7 @@ static bool could_be(const struct sync_sight *g, const struct sync_proc_lock *li
 }
 
 /* The waiter that LINE tells of: one not yet told of, or *known if all of that process were. */
-static struct sync_sight *find_waiter(const struct sync_node *node,
+static struct sync_sight *find_waiter(const struct sync_survey *s, const struct sync_node *node,
 				      const struct sync_proc_lock *line, bool *known)
 {
 	struct sync_sight *best = NULL;
@@ -41,7 +41,7 @@ static struct sync_sight *find_waiter(const struct sync_node *node,
 		if (!could_be(g, line))
 			continue;
 		if (g->told)
-			*known = *known || line->pid > 0;
+			*known = *known || line->pid > 0 || (g->exact && !s->hidden);
 		else if (!best || (g->exact && !best->exact))
 			best = g;
 	}
@@ -58,7 +58,7 @@ static void merge_waiter(struct sync_survey *s, struct sync_node *node,
 			 const struct sync_proc_lock *line)
 {
 	bool known;
-	struct sync_sight *g = find_waiter(node, line, &known);
+	struct sync_sight *g = find_waiter(s, node, line, &known);
 	if (known && !g)
 		return; /* locks came and went while we read, and a line came twice */
 	if (!g) {
@@ -228,7 +228,7 @@ static void list_locks(struct sync_survey *s)
 	/* Also for FIFOs and devices, of which only those are looked at that are known to be locked. */
 	if (read_locks(s, note_locked))
 		return;
-	for (const char *const *name = s->opts.locks; name && *name; name++)
+	for (const char *const *name = s->opts.names; name && *name; name++)
 		list_asked(s, *name);
 }
 
@@ -281,8 +281,6 @@ static void add_lock(struct sync_survey *s, const struct sync_node *node, const 
 	}
 	if (node->deleted)
 		o->flags |= SYNC_OBJECT_DELETED;
-	if (s->hidden || s->blind & SYNC_BLIND_PROC)
-		o->use |= o->owner_count ? 0 : SYNC_USE_UNSEEN;
 	for (size_t i = 0; i < o->owner_count; i++)
 		if (o->owners[i].since && (!o->since || o->owners[i].since < o->since))
 			o->since = o->owners[i].since;

@@ -113,6 +113,30 @@ static void set_owner(struct sync_object *o, const struct stat *st)
 	o->since = st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
 }
 
+/* Who cannot list may open, by name. */
+static void list_asked(struct sync_survey *s, const char *name)
+{
+	char path[300];
+	struct stat st;
+	name = sync_survey_rest(name, "posix", true);
+	name += *name == '/';
+	if (!*name || strchr(name, '/') ||
+	    snprintf(path, sizeof(path), "/%s", name) >= (int)sizeof(path))
+		return;
+	mqd_t fd = mq_open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	struct sync_node *node =
+		fstat(fd, &st) ? NULL : sync_survey_file(s, st.st_dev, st.st_ino, true);
+	struct sync_object *o = node && !node->shown ? add_posix(s, node, name) : NULL;
+	if (o) {
+		node->listed = node->mqueue = true;
+		set_owner(o, &st);
+		look_into(o, fd);
+	}
+	mq_close(fd);
+}
+
 static void list_posix(struct sync_survey *s)
 {
 	int fd = sync_mqueue_directory();
@@ -121,6 +145,8 @@ static void list_posix(struct sync_survey *s)
 		if (fd >= 0)
 			close(fd);
 		s->blind |= SYNC_BLIND_QUEUES;
+		for (const char *const *name = s->opts.names; name && *name; name++)
+			list_asked(s, *name);
 		return;
 	}
 	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {

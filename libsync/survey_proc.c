@@ -60,37 +60,6 @@ static int next_number(DIR *dir)
 	return -1;
 }
 
-ssize_t sync_survey_read(struct sync_survey *s, int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	size_t used = 0;
-	ssize_t n = 1;
-	while (n > 0) {
-		if (s->text_size - used < 4096) {
-			size_t size = s->text_size ? 2 * s->text_size : 16384;
-			char *text = realloc(s->text, size);
-			if (!text) {
-				n = -1;
-				errno = ENOMEM;
-				break;
-			}
-			s->text = text;
-			s->text_size = size;
-		}
-		n = read(fd, s->text + used, s->text_size - used - 1);
-		if (n > 0)
-			used += (size_t)n;
-	}
-	int r = n < 0 ? -errno : 0;
-	close(fd);
-	if (r)
-		return r;
-	s->text[used] = '\0';
-	return (ssize_t)used;
-}
-
 /* Do not ask a file server: a dead one would hang us. (musl 1.2.3 has no statx.) */
 static bool stat_fd(const struct look *l, int fd, struct stat *st)
 {
@@ -143,7 +112,7 @@ static void note_path(struct look *l, struct sync_node *node, int fd, const stru
 	/* A file may be called that, too; then it has a link. */
 	if (!st->st_nlink && (size_t)n > tail && !strcmp(path + n - tail, deleted))
 		path[(size_t)n - tail] = '\0';
-	node->path = strdup(path);
+	sync_survey_set_path(node, path);
 }
 
 static bool same_range(const struct sync_range *a, const struct sync_range *b)
@@ -266,10 +235,12 @@ static void look_at_eventfd(struct look *l, int fd)
 	const char *count = field(l->s, "\neventfd-count:");
 	const char *id = field(l->s, "\neventfd-id:"); /* Linux 5.2 */
 	const char *semaphore = field(l->s, "\neventfd-semaphore:");
+	if (!count)
+		return;
 	/* Without, each descriptor is one of its own. */
 	uint64_t number = id ? strtoull(id, NULL, 10)
 			     : ((uint64_t)l->pid << 32) + (unsigned)fd + ((uint64_t)1 << 62);
-	struct sync_node *node = sync_survey_number(l->s, SYNC_SPACE_EVENT, number, count != NULL);
+	struct sync_node *node = sync_survey_number(l->s, SYNC_SPACE_EVENT, number, true);
 	if (!node)
 		return;
 	node->value = strtoull(count, NULL, 16);
@@ -361,6 +332,15 @@ static void look_at_maps(struct look *l)
 
 /* ---- 4: threads that are blocked ---- */
 
+/* Copy SIZE bytes of the process's memory at WHERE. */
+static bool read_memory(const struct look *l, unsigned long where, void *to, size_t size)
+{
+	struct iovec here = {to, size};
+	struct iovec there = {.iov_len = size};
+	memcpy(&there.iov_base, &where, sizeof(where)); /* an address, but not one of ours */
+	return process_vm_readv(l->pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+}
+
 /* Which of these a thread waits for, and how. */
 static struct sync_sight *add_waiter(struct look *l, struct sync_node *node, const char *call,
 				     int fd, const char *kind, enum sync_mode mode)
@@ -428,9 +408,7 @@ static void waits_for_polled(struct look *l, unsigned long where, unsigned long 
 	struct pollfd polled[MOST_POLLED];
 	if (!l->count || !n || n > MOST_POLLED)
 		return;
-	struct iovec here = {polled, n * sizeof(*polled)};
-	struct iovec there = {(void *)where, n * sizeof(*polled)};
-	if (process_vm_readv(l->pid, &here, 1, &there, 1, 0) != (ssize_t)here.iov_len)
+	if (!read_memory(l, where, polled, n * sizeof(*polled)))
 		return;
 	for (unsigned long i = 0; i < n; i++)
 		if (polled[i].events & (POLLIN | POLLOUT) || handle_of(l, polled[i].fd))
@@ -456,10 +434,8 @@ static void waits_for_word(struct look *l, uintptr_t word)
 static void read_record(const struct look *l, struct sync_sight *g, unsigned long where)
 {
 	struct flock record;
-	struct iovec here = {&record, sizeof(record)};
-	struct iovec there = {(void *)where, sizeof(record)};
-	if (process_vm_readv(l->pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof(record) ||
-	    record.l_whence != SEEK_SET || record.l_start < 0 || record.l_len < 0)
+	if (!read_memory(l, where, &record, sizeof(record)) || record.l_whence != SEEK_SET ||
+	    record.l_start < 0 || record.l_len < 0)
 		return;
 	g->exact = true;
 	g->mode = record.l_type == F_RDLCK ? SYNC_SHARED : SYNC_EXCLUSIVE;

@@ -111,7 +111,7 @@ static void list_sysv(struct sync_survey *s)
 	if (last < 0)
 		s->blind |= SYNC_BLIND_SYSV;
 	for (int i = 0; i <= last; i++) {
-		struct semid_ds ds;
+		struct semid_ds ds = {0};
 		int id = stat_index(i, &ds);
 		if (id >= 0)
 			add_sysv(s, id, &ds);
@@ -406,7 +406,7 @@ static int remove_unused(const struct sync_object *o, int id, const struct semid
 static int remove_sysv(const struct sync_object *o, bool force)
 {
 	int id = (int)o->identity[0];
-	struct semid_ds ds;
+	struct semid_ds ds = {0};
 	union semun arg = {.buf = &ds};
 	if (semctl(id, 0, IPC_STAT, arg)) {
 		/* Who owns it may remove it, even without the right to read. */

@@ -24,7 +24,7 @@ status_is 64 "64: no such option" syncls --nonsense
 status_is 64 "64: --watch with --json" syncls --watch --json
 status_is 64 "64: --watch that is busy" syncls --watch=1ms
 status_is 66 "66: no such lock" syncls lock ./missing
-says "syncls: no lock './missing' can be seen from here" "it says which"
+says "syncls: no lock './missing' can be seen from here*" "it says which"
 status_is 66 "66: nothing of that name at all" syncls "nothing$$"
 if [ -w /dev/full ]; then
 	status_is 74 "74: standard output is full" sh -c 'syncls --facilities >/dev/full'
@@ -286,7 +286,7 @@ evfd latch $N 8 &
 a=$!
 wait_for waiting $a event $N
 check "who waits for it" test "$(people waiters 'pid call' event $N | cut -d' ' -f1)" = $a
-evfd done $N
+evfd add $N
 wait $a
 evfd rm $N
 

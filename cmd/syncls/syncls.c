@@ -175,12 +175,10 @@ static void choose(const struct opts *o, const struct sync_survey *survey,
 static int list_once(const struct opts *o, FILE *out)
 {
 	const struct sync_object *const *all;
-	/* A lock that nobody has is found by its file, if it can be meant. */
-	bool locks = o->count && (!o->types || o->types & SYNC_TYPE_LOCK);
-	struct sync_survey *survey = objects_look(o->types, locks ? o->names : NULL);
+	struct sync_survey *survey = objects_look(o->types, o->names);
 	size_t all_count = sync_survey_objects(survey, &all);
 	size_t room = all_count * (o->count ? o->count : 1) + 1;
-	const struct sync_object **list = calloc(room, sizeof(*list));
+	const struct sync_object **list = calloc(room, sizeof(struct sync_object *));
 	size_t count = 0;
 	int status = EXIT_DONE;
 	if (!list)

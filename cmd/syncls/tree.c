@@ -138,7 +138,7 @@ static bool walk(const struct waits *w, const struct wait *start, struct cycle *
 {
 	*c = (struct cycle){
 		.pids = calloc(w->count + 1, sizeof(*c->pids)),
-		.objects = calloc(w->count + 1, sizeof(*c->objects)),
+		.objects = calloc(w->count + 1, sizeof(struct sync_object *)),
 	};
 	const struct wait *at = start;
 	while (c->pids && c->objects && at && c->count < w->count) {
