@@ -163,6 +163,12 @@ static int fail(const struct opts *o, const struct sync_object *object, int err)
 		     "remove it by rm(1)",
 		     name);
 		return EXIT_BAD_DATA;
+	case EMEDIUMTYPE:
+	case EISDIR:
+		warn("cannot remove %s: it is no regular file, so it is more than a lock: remove "
+		     "it by other means",
+		     name);
+		return EXIT_BAD_DATA;
 	case EOPNOTSUPP:
 		warn("cannot remove %s: it has no name that could be removed: it goes with the "
 		     "last process that has it",

@@ -189,7 +189,7 @@ static void note_locked(struct sync_survey *s, const struct sync_proc_lock *line
 /* The lock that was asked for is listed even if nobody has it. */
 static int asked_for(const char *name, size_t *scheme, struct stat *st, char **path)
 {
-	static const struct sync_lock_opts opts = {.flags = SYNC_LOCK_BY_NAME | SYNC_LOCK_FOLLOW};
+	static const struct sync_lock_opts opts = {.flags = SYNC_LOCK_BY_NAME};
 	struct sync_lock *lock;
 	int r = sync_lock_open(name, &opts, SYNC_NOW, &lock);
 	if (r)
@@ -197,7 +197,8 @@ static int asked_for(const char *name, size_t *scheme, struct stat *st, char **p
 	*scheme = 0;
 	while (*scheme < SCHEMES && strcmp(schemes[*scheme], lock->ops->name) != 0)
 		(*scheme)++;
-	r = stat(lock->path, st) ? -errno : 0;
+	/* As lockrun, not through a link: who removes it would not expect another file to go. */
+	r = lstat(lock->path, st) ? -errno : S_ISLNK(st->st_mode) ? -ELOOP : 0;
 	if (!r && path)
 		*path = realpath(lock->path, NULL);
 	sync_lock_close(lock);
@@ -375,8 +376,10 @@ static int take(const struct sync_object *o, const char *scheme, const char *pat
 	r = sync_lock_acquire(*out, SYNC_EXCLUSIVE, SYNC_NOW);
 	if (!r && ((*out)->dev != o->identity[0] || (*out)->ino != o->identity[1]))
 		r = -ESTALE;
-	if (r)
+	if (r) {
 		sync_lock_close(*out);
+		*out = NULL;
+	}
 	return r == -ETIMEDOUT ? -EBUSY : r;
 }
 
@@ -393,7 +396,7 @@ static int remove_unheld(const struct sync_object *o, const char *path)
 		return r;
 	r = take(o, "ofd", path, &record_lock);
 	if (!r && !(sync_lock_caps(flock_lock) & SYNC_CAP_UNLINK))
-		r = S_ISREG(flock_lock->type) ? -ENOTEMPTY : -EOPNOTSUPP;
+		r = S_ISREG(flock_lock->type) ? -ENOTEMPTY : -EMEDIUMTYPE;
 	if (!r)
 		r = sync_lock_unlink(flock_lock);
 	if (record_lock)

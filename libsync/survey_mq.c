@@ -110,7 +110,7 @@ static void set_owner(struct sync_object *o, const struct stat *st)
 {
 	o->uid = st->st_uid;
 	o->mode = st->st_mode & 07777;
-	o->since = st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
+	o->since = st->st_mtime; /* not st_ctime: to read it as a file sets that */
 }
 
 /* Who cannot list may open, by name. */

@@ -42,6 +42,10 @@ status_is 0 "0: with -f that is no error" syncrm -f lock ./missing
 echo content >full
 status_is 65 "65: a file with something in it is more than a lock" syncrm lock full
 check "and stays" test -s full
+mkdir folder
+status_is 65 "65: a directory" syncrm lock folder
+ln -s full link
+status_is 66 "66: a symbolic link is not followed" syncrm lock link
 
 # --- one by one ---
 lockrun L true
@@ -237,6 +241,7 @@ check "what is older is" sh -c "touch -d '2 hours ago' pools/$N.a.pool; test -z 
 check "it is still there" test "$(semwait --value pool:$N.a)" = 1
 if [ "$mq" ]; then
 	echo x | mqpipe send /$N.b
+	check "that it was listed does not make it younger" sh -c "sleep 1.1; test \"\$(syncls --json mq /$N.b 2>/dev/null | perl ask.pl field age)\" -ge 1" # ok: age
 	check "a queue with messages is not stale" test -z "$(syncls --stale mq /$N.b 2>/dev/null)"
 	check "but by its age it can be" sh -c "wait_age() { test -n \"\$(syncls --stale --older 1ms mq /$N.b)\"; }; wait_age"
 	mqpipe rm /$N.b
