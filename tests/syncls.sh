@@ -4,6 +4,7 @@
 #
 #	made HOW NAME...		start tests/fixture/own, and wait until it has what it is to have: $!
 #	field FIELD TYPE NAME		of the one object that is meant
+#	fields 'FIELDS' TYPE NAME	of the same
 #	pids LIST TYPE NAME		of its holders, waiters or users, in the order of pids
 #	people LIST 'FIELDS' TYPE NAME	those fields of each, in the order of pids
 #	waiting PID TYPE NAME		it waits there
@@ -18,7 +19,7 @@ my $all = decode_json(<STDIN>);
 die "not one object but " . @$all . "\n" if @$all != 1;
 my $o = $all->[0];
 sub text { my $v = shift; !defined $v ? 'null' : JSON::PP::is_bool($v) ? ($v ? 'true' : 'false') : $v }
-if ($what eq 'field') { print text($o->{$list}), "\n"; exit }
+if ($what eq 'field') { print join(' ', map { text($o->{$_}) } $list, @fields), "\n"; exit }
 print join('; ', map { my $p = $_; join ' ', map { text($p->{$_}) } @fields }
 	sort { ($a->{pid} // 0) <=> ($b->{pid} // 0) || ($a->{start} // 0) <=> ($b->{start} // 0) } @{$o->{$list}}), "\n";
 PERL
@@ -30,6 +31,12 @@ field() {
 	f=$1
 	shift
 	syncls --json "$@" | perl ask.pl field "$f"
+}
+fields() {
+	list=$1
+	shift
+	# shellcheck disable=SC2086 # words
+	syncls --json "$@" | perl ask.pl field $list
 }
 people() {
 	list=$1 fields=$2
