@@ -14,9 +14,14 @@
 #include "mark.h"
 #include "say.h"
 
-static const char *user_name(char *buf, size_t size, uid_t uid)
+const char *holders_user(char *buf, size_t size, uid_t uid)
 {
-	const struct passwd *pw = getpwuid(uid);
+	/* Most are the same as the one before, and each look-up reads the file of users. */
+	static const struct passwd *pw;
+	static uid_t known;
+	if (!pw || known != uid)
+		pw = getpwuid(uid);
+	known = uid;
 	if (pw)
 		escape(buf, size, pw->pw_name);
 	else
@@ -24,8 +29,7 @@ static const char *user_name(char *buf, size_t size, uid_t uid)
 	return buf;
 }
 
-/* Seconds as people say them: 5s, 12m, 3h, 2d. */
-static const char *age_text(char *buf, size_t size, int64_t since)
+const char *holders_age(char *buf, size_t size, int64_t since)
 {
 	int64_t age = (int64_t)time(NULL) - since;
 	if (age < 0)
@@ -47,8 +51,8 @@ static void describe_one(char *buf, size_t size, const struct sync_owner *o)
 	char user[64];
 	char age[24];
 	snprintf(buf, size, "pid %d (%s, %s) for %s%s", (int)o->pid,
-		 escape(name, sizeof(name), o->name), user_name(user, sizeof(user), o->uid),
-		 age_text(age, sizeof(age), o->since), o->stopped ? ", which is stopped" : "");
+		 escape(name, sizeof(name), o->name), holders_user(user, sizeof(user), o->uid),
+		 holders_age(age, sizeof(age), o->since), o->stopped ? ", which is stopped" : "");
 }
 
 static bool describe_none(char *buf, size_t size, size_t hidden)
@@ -179,7 +183,7 @@ bool holders_describe_sem(char *buf, size_t size, struct sync_sem *sem, unsigned
 
 /* ---- the table ---- */
 
-static const char *mode_text(enum sync_mode mode)
+const char *holders_mode(enum sync_mode mode)
 {
 	static const char *const text[] = {
 		[SYNC_UNLOCKED] = "unknown",
@@ -202,12 +206,12 @@ static void print_row(const struct sync_owner *o)
 		snprintf(range, sizeof(range), "%" PRIu64, o->start);
 	if (o->pid) {
 		snprintf(pid, sizeof(pid), "%d", (int)o->pid);
-		age_text(age, sizeof(age), o->since);
-		user_name(user, sizeof(user), o->uid);
+		holders_age(age, sizeof(age), o->since);
+		holders_user(user, sizeof(user), o->uid);
 		escape(command, sizeof(command), o->command);
 	}
 	printf("%-6s %7s %-10s %-6s %-10s %-12s %6s %s%s\n", o->waiting ? "waits" : "holds", pid,
-	       user, o->kind, mode_text(o->mode), range, age, command,
+	       user, o->kind, holders_mode(o->mode), range, age, command,
 	       o->stopped ? " (stopped)" : "");
 }
 
@@ -217,14 +221,14 @@ static void print_json(FILE *f, const struct sync_owner *o)
 	fprintf(f,
 		"{\"state\":\"%s\",\"kind\":\"%s\",\"mode\":\"%s\",\"start\":%" PRIu64
 		",\"length\":%" PRIu64,
-		o->waiting ? "waits" : "holds", o->kind, mode_text(o->mode), o->start, o->len);
+		o->waiting ? "waits" : "holds", o->kind, holders_mode(o->mode), o->start, o->len);
 	if (!o->pid) {
 		fprintf(f, ",\"pid\":null,\"user\":null,\"command\":null,\"since\":null,"
 			   "\"inherited\":false,\"stopped\":false}");
 		return;
 	}
 	fprintf(f, ",\"pid\":%d,\"user\":", (int)o->pid);
-	json_write(f, user_name(user, sizeof(user), o->uid));
+	json_write(f, holders_user(user, sizeof(user), o->uid));
 	fprintf(f, ",\"command\":");
 	json_write(f, o->command);
 	fprintf(f, ",\"since\":%" PRId64 ",\"inherited\":%s,\"stopped\":%s}", o->since,

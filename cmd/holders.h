@@ -26,4 +26,10 @@ const char *holders_json(char *buf, size_t size, const struct sync_lock *lock, e
 /* Print all holders and waiters of the lock's file; 0 or -errno. */
 int holders_print(const struct sync_lock *lock, bool json);
 
+/* A user's name, or "uid 123"; escaped. Returns BUF. */
+const char *holders_user(char *buf, size_t size, uid_t uid);
+/* The time since then as people say it: 5s, 12m, 3h, 2d. Returns BUF. */
+const char *holders_age(char *buf, size_t size, int64_t since);
+const char *holders_mode(enum sync_mode mode);
+
 #endif

@@ -43,7 +43,7 @@ ask() {
 #	operand CONTEXT POSITION METAVAR KIND		at POSITION, or from there on if it ends in +
 #	word CONTEXT WORD DOC				a choice for the operand of KIND word
 #
-# KIND is file, dir, command, any, or word: an option has its words in the same field; an operand in
+# KIND is file, dir, command, any, choice with its words, or word: an option has its words in the same field; an operand in
 # lines of their own, where each leads to another context. A context is syncbox, an applet, or an
 # applet and its action.
 model='
@@ -54,6 +54,11 @@ function kind(metavar, doc) {
 	if (metavar ~ /[|]DIR[|]/) return "dir"
 	if (metavar ~ /[|](COMMAND|LINE)[|]/) return "command"
 	if (metavar ~ /[|](APPLET|ACTION)[|]/) return "word"
+	if (metavar ~ /^[|]([a-z]+[|])+$/) { # an operand that is one of these
+		gsub(/^[|]|[|]$/, "", metavar)
+		gsub(/[|]/, " ", metavar)
+		return "choice " metavar
+	}
 	return values(doc)
 }
 # "Until when: command, it has ended; tree, and all it started" lists the values.
@@ -85,6 +90,7 @@ function usage(context, form,	token, count, i, t, many, k, n) {
 			continue
 		}
 		k = kind(t, "")
+		if (k ~ /^choice/) t = "TYPE"
 		n++
 		operand(context, many && k != "command" && k != "word" ? n "+" : n, t, k)
 		if (many) return # what comes behind -- has no number
@@ -189,6 +195,7 @@ _syncbox_reply() { # KIND WORD [PREFIX]
 		mapfile -t COMPREPLY < <(compgen -c -d -- "$2")
 		;;
 	word*) mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "${1#word}" -- "$2") ;;
+	choice*) mapfile -t COMPREPLY < <(compgen -W "${1#choice}" -- "$2") ;;
 	esac
 }
 
@@ -290,7 +297,7 @@ function action(metavar, kind) {
 	if (kind == "file") return "_syncbox_file"
 	if (kind == "dir") return "_files -/"
 	if (kind == "command") return "_command_names -e"
-	if (sub(/^word /, "", kind)) return "(" kind ")"
+	if (sub(/^(word|choice) /, "", kind)) return "(" kind ")"
 	return " _syncbox_any \"" metavar "\""
 }
 function add_option(name, text, before, after) {
@@ -411,6 +418,10 @@ $1 == "word" {
 }
 $1 == "operand" {
 	at = $3 ~ /[+]/ ? "*" : $3
+	if (sub(/^choice /, "", $5)) {
+		completes = completes commands($2) " -n \047__syncbox_picks " $2 "\047 -a " quote($5) "\n"
+		$5 = "choice"
+	}
 	kinds = kinds "\tcase " quote($2 " " at) "\n\t\techo " $5 "\n"
 }
 END {
@@ -469,6 +480,12 @@ end
 function __syncbox_chooses
 	set -l place (__syncbox_place)
 	test "$place" = "$argv word"
+end
+
+# The same where a word does not lead to another context.
+function __syncbox_picks
+	set -l place (__syncbox_place)
+	test "$place" = "$argv choice"
 end
 
 function __syncbox_wants -a kind

@@ -498,6 +498,35 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'syncls')
+		options=(
+			'--who'
+			'--tree'
+			'--facilities'
+			'--stale'
+			'--older=any'
+			'--watch=?any'
+			'--json'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
+	'syncrm')
+		options=(
+			'--stale'
+			'--older=any'
+			'--yes'
+			'--repair'
+			'--force' '-f'
+			'--json'
+			'--quiet' '-q'
+			'--verbose' '-v'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	*) options=() ;;
 	esac
 }
@@ -505,7 +534,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd flock jobpool lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd flock jobpool lockrun mqpipe sempost semwait syncls syncrm' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -538,6 +567,8 @@ _syncbox_operand() {
 	'sempost 1') kind='any' ;;
 	'semwait 1') kind='any' ;;
 	'semwait 2') kind='command' ;;
+	'syncls 1') kind='choice lock sem mq shm event pool' ;;
+	'syncrm 1') kind='choice lock sem mq shm event pool' ;;
 	'evfd rm '*) kind='any' ;;
 	'mqpipe send '*) kind='any' ;;
 	'mqpipe recv '*) kind='any' ;;
@@ -547,11 +578,13 @@ _syncbox_operand() {
 	'mqpipe wait '*) kind='any' ;;
 	'mqpipe flush '*) kind='any' ;;
 	'mqpipe rm '*) kind='any' ;;
+	'syncls '*) kind='any' ;;
+	'syncrm '*) kind='any' ;;
 	*) kind=any ;;
 	esac
 }
 
-complete -F _syncbox syncbox evfd flock jobpool lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd flock jobpool lockrun mqpipe sempost semwait syncls syncrm
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {
@@ -600,6 +633,7 @@ _syncbox_reply() { # KIND WORD [PREFIX]
 		mapfile -t COMPREPLY < <(compgen -c -d -- "$2")
 		;;
 	word*) mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "${1#word}" -- "$2") ;;
+	choice*) mapfile -t COMPREPLY < <(compgen -W "${1#choice}" -- "$2") ;;
 	esac
 }
 

@@ -68,6 +68,10 @@ function __syncbox_options -a context
 		printf '%s\n' c/count= max= i/init= m/mode= resize= drain fd= repair json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'semwait'
 		printf '%s\n' c/count= a/and= z/zero i/init= m/mode= fd= no-lend no-jobserver value path n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose max-run= kill-after= signal= warn-after= help usage V/version
+	case 'syncls'
+		printf '%s\n' who tree facilities stale older= watch=\? json help usage V/version
+	case 'syncrm'
+		printf '%s\n' stale older= yes repair f/force json q/quiet v/verbose help usage V/version
 	end
 end
 
@@ -140,6 +144,10 @@ function __syncbox_operand -a context number
 		echo any
 	case 'semwait 2'
 		echo command
+	case 'syncls 1'
+		echo choice
+	case 'syncrm 1'
+		echo choice
 	case 'evfd rm *'
 		echo any
 	case 'mqpipe send *'
@@ -157,6 +165,10 @@ function __syncbox_operand -a context number
 	case 'mqpipe flush *'
 		echo any
 	case 'mqpipe rm *'
+		echo any
+	case 'syncls *'
+		echo any
+	case 'syncrm *'
 		echo any
 	case '*'
 		echo any
@@ -560,8 +572,33 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -l warn-after -x -d 'Sa
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a syncls -d 'list locks, semaphores, queues, who holds them, and what is stale'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l who -d 'List each holder and each waiter of the objects named'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l tree -d 'Show who waits for whom, and who waits for each other'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l facilities -d 'Show what Linux has for processes to talk and to wait, and the limits here'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l stale -d 'Only what is of use to nobody any more'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l older -x -d 'With --stale: and has not been used for so long'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l watch -f -d 'Show it again and again, every 2 seconds or so often'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l json -d 'As a JSON array'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -l usage -d 'Show a short usage message'
+complete -c syncbox -c syncls -n '__syncbox_in syncls' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a syncrm -d 'remove locks, semaphores, queues that nobody uses'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l stale -d 'Everything that is of use to nobody any more: list it'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l older -x -d 'With --stale: and has not been used for so long'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l yes -d 'With --stale: remove it'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l repair -d 'Give back permits of semaphores that owners who are gone have taken'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s f -l force -d 'Remove it although it is in use; one that is missing is no error'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l json -d 'With --stale or --repair: as a JSON array'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s q -l quiet -d 'Do not say that an object is in use, nor what could not be seen'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s v -l verbose -d 'Say on standard error what is removed'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l usage -d 'Show a short usage message'
+complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s V -l version -d 'Show the version'
+complete -c syncbox -c syncls -n '__syncbox_picks syncls' -a 'lock sem mq shm event pool'
+complete -c syncbox -c syncrm -n '__syncbox_picks syncrm' -a 'lock sem mq shm event pool'
+complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.
@@ -604,6 +641,12 @@ end
 function __syncbox_chooses
 	set -l place (__syncbox_place)
 	test "$place" = "$argv word"
+end
+
+# The same where a word does not lead to another context.
+function __syncbox_picks
+	set -l place (__syncbox_place)
+	test "$place" = "$argv choice"
 end
 
 function __syncbox_wants -a kind

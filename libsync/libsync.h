@@ -215,10 +215,13 @@ struct sync_owner {
 	bool waiting;
 	bool inherited;      /* it holds what another asked for; never set for shared ofd locks */
 	bool by_process;     /* closing any descriptor of the file would drop it */
+	bool attends;        /* a queue, as a sender or receiver: sync_queue_attend() */
 	bool stopped;        /* by a signal: SIGSTOP, a terminal's Ctrl-Z */
 	bool seen;           /* to have it; else the kernel alone names it as who asked */
 	enum sync_mode mode; /* SYNC_UNLOCKED: waits, unknown for which */
-	const char *kind;    /* a scheme: "flock", "ofd", "fcntl" */
+	const char *kind;    /* of a lock, a scheme: "flock", "ofd", "fcntl"; else NULL */
+	const char *call;    /* the system call that it is blocked in; NULL not known */
+	int fd;              /* its descriptor; -1 not known */
 	uint64_t start, len; /* bytes; len 0: to the end */
 	int64_t since;       /* when the process began, CLOCK_REALTIME seconds */
 	char name[16];       /* of the program, as ps -o comm */
@@ -877,6 +880,105 @@ int sync_event_holder_serve(struct sync_event_holder *holder, int until,
  * this; the other just ends. NULL is fine.
  */
 void sync_event_holder_close(struct sync_event_holder *holder);
+
+/* ---- everything there is ---------------------------------------------
+ *
+ * A survey is a list of all objects of these kinds that can be seen from here, with who holds each and
+ * who waits for it, put together in one pass over /proc. It is a picture of the past.
+ */
+
+/* Bits, to choose by. */
+enum sync_type {
+	SYNC_TYPE_LOCK = 1 << 0,  /* files that are locked, by flock(2) or fcntl(2) */
+	SYNC_TYPE_SEM = 1 << 1,   /* semaphores, System V and POSIX */
+	SYNC_TYPE_MQ = 1 << 2,    /* message queues, POSIX and System V */
+	SYNC_TYPE_SHM = 1 << 3,   /* shared memory, POSIX and System V */
+	SYNC_TYPE_EVENT = 1 << 4, /* eventfds, and those that have a name */
+	SYNC_TYPE_POOL = 1 << 5,  /* pools of permits */
+	SYNC_TYPE_ALL = (1 << 6) - 1,
+};
+
+/* What speaks against the removal of an object. */
+enum {
+	SYNC_USE_HELD = 1 << 0,    /* somebody holds it, or has it open or mapped */
+	SYNC_USE_WAITED = 1 << 1,  /* somebody waits for it */
+	SYNC_USE_OUT = 1 << 2,     /* permits are out, whoever has them */
+	SYNC_USE_LAST = 1 << 3,    /* who made it or used it last is still there */
+	SYNC_USE_CONTENT = 1 << 4, /* there are messages in it */
+	SYNC_USE_UNSEEN = 1 << 5,  /* perhaps somebody who could not be seen */
+};
+
+/* Of the NAME of an object. */
+enum {
+	SYNC_OBJECT_DELETED = 1 << 0,   /* it has no name any more */
+	SYNC_OBJECT_ELSEWHERE = 1 << 1, /* from here the name leads to something else, or nowhere */
+};
+
+/* One more number about an object, such as "key", "id", "bytes"; which there are is in syncls(1). */
+struct sync_detail {
+	const char *name;
+	int64_t value;
+};
+
+struct sync_object {
+	enum sync_type type;
+	const char *
+		name; /* as every function here takes it; in shm "posix:/NAME", "sysv:0xKEY", "sysv:id=N" */
+	const char *path; /* of a lock, a pool: the file; NULL not known */
+	unsigned flags, use;
+	uid_t uid;   /* -1 not known */
+	mode_t mode; /* permissions; -1 not known */
+	int64_t value,
+		capacity; /* permits free, messages, bytes, a counter; of how many; -1 not known */
+	int64_t since;    /* made, or changed last, CLOCK_REALTIME seconds; 0 not known */
+	struct sync_owner *owners; /* holders, then waiters */
+	size_t owner_count;
+	struct sync_owner
+		*users; /* who merely has it open or mapped, where that is not to hold it */
+	size_t user_count;
+	struct sync_detail details[12]; /* the first without a name ends them */
+	uint64_t identity[3];           /* for sync_object_remove() */
+};
+
+struct sync_survey_opts {
+	unsigned types;        /* SYNC_TYPE_ bits; 0: all */
+	const char *directory; /* where pool:NAME lives; NULL: pools there are not listed */
+	/* NULL, or names, and NULL: list these locks and queues also if nobody has them, or may list them. */
+	const char *const *names;
+};
+
+/* What could not be seen. */
+enum {
+	SYNC_BLIND_QUEUES = 1 << 0, /* POSIX queues that nobody has open: no right to list them */
+	SYNC_BLIND_PROC = 1 << 1,   /* other users' processes, in /proc mounted with hidepid */
+	SYNC_BLIND_SHM = 1 << 2,    /* there is no /dev/shm, or no right to list it */
+	SYNC_BLIND_SYSV = 1 << 3,   /* this kernel has no System V objects */
+	SYNC_BLIND_EVENTS = 1 << 4, /* names of events */
+	SYNC_BLIND_POOLS = 1 << 5,  /* pools in the directory: no right to list it */
+};
+
+struct sync_survey;
+
+/* Look. OPTS is not kept. -EOPNOTSUPP no /proc; -ENOMEM. */
+int sync_survey_open(const struct sync_survey_opts *opts, struct sync_survey **out);
+void sync_survey_close(struct sync_survey *survey);
+/* The objects, owned by the survey, in order of type and name; returns how many. */
+size_t sync_survey_objects(const struct sync_survey *survey,
+			   const struct sync_object *const **objects);
+/* How many processes could not be looked into for lack of rights; *blind gets SYNC_BLIND_ bits. */
+size_t sync_survey_hidden(const struct sync_survey *survey, unsigned *blind);
+
+/* Does NAME, spelled in any way, mean this object? "sysv:x" and its key, a lock by another path. */
+bool sync_object_is(const struct sync_object *object, const char *name);
+
+/*
+ * Remove the object, if it is the one that was surveyed, and, unless FORCE, nobody has come to hold it or wait for
+ * it since: asked again as late as the kernel allows, under its locks where there are any. What can happen in
+ * between is told in sync-backends(7), REMOVAL.
+ * -ENOENT it is gone; -ESTALE its name belongs to another by now; -EBUSY it is in use; -EOPNOTSUPP it has no name that could be
+ * removed; -ENOTEMPTY a lock file with something in it; -EACCES, -EPERM; or what the kernel says.
+ */
+int sync_object_remove(const struct sync_object *object, bool force);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "label.h"
 
 #ifndef MSG_COPY /* Linux 3.8 */
 #define MSG_COPY 040000
@@ -77,7 +78,8 @@ static int may_hold(uint64_t bytes)
 }
 
 /* -EEXIST somebody was faster. */
-static int make(const struct sync_sysv_name *a, const struct sync_queue_opts *opts)
+static int make(const char *name, const struct sync_sysv_name *a,
+		const struct sync_queue_opts *opts)
 {
 	struct msginfo info;
 	mode_t mode = opts->mode ? opts->mode & 0777 : 0600; /* the umask does not count here */
@@ -99,6 +101,8 @@ static int make(const struct sync_sysv_name *a, const struct sync_queue_opts *op
 	r = bytes ? set_bytes(id, mode, bytes) : 0;
 	if (r)
 		msgctl(id, IPC_RMID, NULL);
+	else if (!a->by_key)
+		sync_label_set(name, a->key);
 	return r ? r : id;
 }
 
@@ -109,7 +113,8 @@ static int access_mode(unsigned flags)
 	       (flags & SYNC_QUEUE_RECV || !(flags & SYNC_QUEUE_SEND) ? 0400 : 0);
 }
 
-static int find_or_make(const struct sync_sysv_name *a, const struct sync_queue_opts *opts)
+static int find_or_make(const char *name, const struct sync_sysv_name *a,
+			const struct sync_queue_opts *opts)
 {
 	bool create = opts->flags & SYNC_QUEUE_CREATE;
 	bool fresh = create && opts->flags & SYNC_QUEUE_NEW;
@@ -121,7 +126,7 @@ static int find_or_make(const struct sync_sysv_name *a, const struct sync_queue_
 		}
 		if (r != -ENOENT || !create)
 			return r;
-		r = make(a, opts);
+		r = make(name, a, opts);
 		if (r != -EEXIST || fresh)
 			return r;
 	}
@@ -137,7 +142,7 @@ static int sysv_open(struct sync_queue *queue, const char *rest, const struct sy
 		r = limits(&info);
 	if (r)
 		return r;
-	r = a.by_id ? a.id : find_or_make(&a, opts);
+	r = a.by_id ? a.id : find_or_make(rest, &a, opts);
 	if (r < 0)
 		return r;
 	q->id = r;
@@ -311,9 +316,14 @@ static int sysv_state(struct sync_queue *queue, struct sync_queue_state *out)
 
 static int sysv_unlink(struct sync_queue *queue)
 {
-	if (!msgctl(cast(queue)->id, IPC_RMID, NULL))
-		return 0;
-	return errno == EINVAL ? -ENOENT : -errno;
+	int id = cast(queue)->id;
+	struct msqid_ds ds;
+	bool known = !msgctl(id, IPC_STAT, &ds);
+	if (msgctl(id, IPC_RMID, NULL))
+		return errno == EINVAL ? -ENOENT : -errno;
+	if (known)
+		sync_label_drop((uint32_t)ds.msg_perm.__key, ds.msg_perm.cuid);
+	return 0;
 }
 
 const struct sync_queue_ops sync_queue_sysv = {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "label.h"
 
 enum { PERMITS, TAG, SIZE, MEMBERS };
 
@@ -97,20 +98,24 @@ static int find(const struct sync_sysv_name *a)
 	return id < 0 ? -errno : id;
 }
 
-static int make(const struct sync_sysv_name *a, const struct sync_sem_opts *opts)
+static int make(const char *name, const struct sync_sysv_name *a, const struct sync_sem_opts *opts)
 {
 	mode_t mode = opts->mode ? opts->mode & 0777 : 0600; /* the umask does not count here */
 	int id = semget((key_t)a->key, MEMBERS, IPC_CREAT | IPC_EXCL | (int)mode);
-	return id < 0 ? -errno : id;
+	if (id < 0)
+		return -errno;
+	if (!a->by_key)
+		sync_label_set(name, a->key);
+	return id;
 }
 
-static int find_or_make(struct sem_sysv *s, const struct sync_sysv_name *a,
+static int find_or_make(struct sem_sysv *s, const char *name, const struct sync_sysv_name *a,
 			const struct sync_sem_opts *opts)
 {
 	for (;;) {
 		int r = find(a);
 		if (r == -ENOENT && opts->flags & SYNC_SEM_CREATE)
-			r = make(a, opts);
+			r = make(name, a, opts);
 		if (r == -EEXIST && opts->flags & SYNC_SEM_CREATE && find(a) != -EEXIST)
 			continue; /* made by somebody else just now */
 		if (r < 0)
@@ -130,7 +135,7 @@ static int sysv_open(struct sync_sem *sem, const char *rest, const struct sync_s
 	if (r)
 		return r;
 	if (!a.by_id)
-		return find_or_make(s, &a, opts);
+		return find_or_make(s, rest, &a, opts);
 	s->id = a.id;
 	s->foreign = true;
 	r = get_value(s->id, PERMITS);
@@ -239,9 +244,14 @@ static int sysv_state(struct sync_sem *sem, struct sync_sem_state *out)
 
 static int sysv_unlink(struct sync_sem *sem)
 {
-	if (!semctl(cast(sem)->id, 0, IPC_RMID))
-		return 0;
-	return errno == EINVAL ? -ENOENT : -errno;
+	int id = cast(sem)->id;
+	struct semid_ds ds;
+	bool known = !semctl(id, 0, IPC_STAT, &ds);
+	if (semctl(id, 0, IPC_RMID))
+		return errno == EINVAL ? -ENOENT : -errno;
+	if (known)
+		sync_label_drop((uint32_t)ds.sem_perm.__key, ds.sem_perm.cuid);
+	return 0;
 }
 
 const struct sync_sem_ops sync_sem_sysv = {
