@@ -102,6 +102,6 @@ void put_group(const struct row *rows, size_t n);
 void put_csv(const struct row *rows, size_t n);
 void put_json(const struct machine *m, const struct row *rows, size_t n);
 /* 0 or -errno. */
-int write_svg(const char *file, const struct machine *m, const struct row *rows, size_t n);
+int write_svg(FILE *f, const struct machine *m, const struct row *rows, size_t n);
 
 #endif

@@ -6,9 +6,11 @@
  * All that is asked for becomes a list of measurements, those of one size and one placement together; they are
  * made one after the other, and shown when all of a size and placement are there.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "applet.h"
 #include "bench.h"
@@ -219,6 +221,7 @@ struct work {
 	struct row *rows;
 	size_t done;
 	bool status_line;
+	FILE *svg;
 };
 
 static size_t current, out_of; /* of the progress line */
@@ -313,9 +316,23 @@ static void show(const struct work *w, const struct machine *m)
 		put_csv(w->rows, w->done);
 	if (o->json)
 		put_json(m, w->rows, w->done);
-	int r = o->svg ? write_svg(o->svg, m, w->rows, w->done) : 0;
+	if (!w->svg)
+		return;
+	/* What was there before stays until there is a new one. */
+	int r = ftruncate(fileno(w->svg), 0) && errno != EINVAL ? -errno : 0;
+	if (!r)
+		r = write_svg(w->svg, m, w->rows, w->done);
 	if (r)
-		die(exit_status_of(r), "cannot write %s: %s", quote(o->svg), strerror(-r));
+		die(EXIT_IO, "cannot write %s: %s", quote(o->svg), strerror(-r));
+}
+
+/* Before anything is measured: it would be a pity to fail afterwards. */
+static FILE *open_svg(const char *file)
+{
+	FILE *f = fopen(file, "ae");
+	if (!f)
+		die(exit_status_of(-errno), "cannot write %s: %s", quote(file), strerror(errno));
+	return f;
 }
 
 static int run(int argc, char **argv)
@@ -340,6 +357,7 @@ static int run(int argc, char **argv)
 		return EXIT_SYSTEM;
 	if (!w.rows)
 		die(EXIT_SYSTEM, "cannot hold the results: out of memory");
+	w.svg = o.svg ? open_svg(o.svg) : NULL;
 	stop_catch();
 	machine_look(&m);
 	if (!o.csv && !o.json)

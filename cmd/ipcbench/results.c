@@ -91,7 +91,7 @@ void rank_rows(struct row *rows, size_t n)
 		struct spread mine = row_merit(&rows[i]);
 		unsigned better = 0;
 		unsigned not_worse = 0;
-		if (!has_spread(&rows[i]))
+		if (n < 2 || !has_spread(&rows[i]))
 			continue;
 		for (size_t k = 0; k < n; k++) {
 			if (!same_group(&rows[i], &rows[k]) || !has_spread(&rows[k]))

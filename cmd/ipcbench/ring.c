@@ -18,8 +18,8 @@ enum { LINE = 64, LEAST = 1 << 20 };
 struct ring {
 	_Alignas(LINE) _Atomic uint32_t sent;
 	_Alignas(LINE) _Atomic uint32_t received;
-	_Alignas(LINE) _Atomic uint32_t sender_sleeps;
-	_Alignas(LINE) _Atomic uint32_t receiver_sleeps;
+	_Alignas(LINE) _Atomic uint64_t sender_sleeps;
+	_Alignas(LINE) _Atomic uint64_t receiver_sleeps;
 	_Alignas(LINE) char slots[];
 };
 
@@ -48,20 +48,32 @@ void ring_init(struct channel *c, void *mem)
 	c->depth = slots_for(c->size);
 }
 
-/* Sequentially consistent: whoever sets SLEEPS and then looks again, and whoever counts and then looks at
- * SLEEPS, cannot both miss the other. */
-static void wait_while(_Atomic uint32_t *count, uint32_t seen, _Atomic uint32_t *sleeps)
+/*
+ * A sleeper says at which count of the other it sleeps. Sequentially consistent: whoever says so and then looks
+ * again, and whoever counts and then looks for sleepers, cannot both miss the other.
+ */
+#define AT(count) ((uint64_t)1 << 32 | (count))
+
+static void wait_while(_Atomic uint32_t *count, uint32_t seen, _Atomic uint64_t *sleeper)
 {
-	atomic_store(sleeps, 1);
-	while (atomic_load(count) == seen)
+	for (;;) {
+		atomic_store(sleeper, AT(seen));
+		if (atomic_load(count) != seen)
+			break;
 		futex_wait(count, seen);
-	atomic_store_explicit(sleeps, 0, memory_order_relaxed);
+	}
+	atomic_store_explicit(sleeper, 0, memory_order_relaxed);
 }
 
-static void wake_if(_Atomic uint32_t *count, _Atomic uint32_t *sleeps)
+/*
+ * Once for each sleep, as the sleeper may not run before long. One that sleeps at COUNT itself has seen it,
+ * and waits for the next: its sign must stay.
+ */
+static void wake(_Atomic uint32_t *word, uint32_t count, _Atomic uint64_t *sleeper)
 {
-	if (atomic_load(sleeps) && atomic_exchange(sleeps, 0))
-		futex_wake(count);
+	uint64_t at = atomic_load(sleeper);
+	if (at && at != AT(count) && atomic_compare_exchange_strong(sleeper, &at, 0))
+		futex_wake(word);
 }
 
 /* c->sent and c->received: what this side has done, and what it last saw of the other. */
@@ -78,7 +90,7 @@ int ring_send(struct channel *c, char *block, size_t n)
 	memcpy(r->slots + (at & (c->depth - 1)) * slot_of(n), block, n);
 	c->sent = at + 1;
 	atomic_store(&r->sent, at + 1);
-	wake_if(&r->sent, &r->receiver_sleeps);
+	wake(&r->sent, at + 1, &r->receiver_sleeps);
 	return 0;
 }
 
@@ -97,6 +109,6 @@ int ring_recv(struct channel *c, char *block, size_t n)
 	atomic_store(&r->received, at + 1);
 	uint32_t left = (uint32_t)c->sent - (at + 1);
 	if (left <= c->depth / 2)
-		wake_if(&r->received, &r->sender_sleeps);
+		wake(&r->received, at + 1, &r->sender_sleeps);
 	return 0;
 }
