@@ -19,10 +19,10 @@ struct plan {
 	const struct facility *facility;
 	enum place place;
 	size_t size;
-	uint64_t blocks;     /* of a repetition; 0: as many as fill nsec */
-	int64_t nsec;        /* about how long a repetition takes then */
+	uint64_t blocks; /* of a repetition; 0: as many as fill nsec */
+	int64_t nsec;    /* about how long a repetition takes then */
 	unsigned repetitions;
-	bool latency;        /* there and back, instead of one way as fast as can be */
+	bool latency; /* there and back, instead of one way as fast as can be */
 	bool check;
 };
 

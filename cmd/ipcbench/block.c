@@ -7,7 +7,8 @@ enum { WORD = sizeof(uint64_t) };
 /* Neighbours in place and in number differ in many bits, and a compiler can do several at once. */
 static inline uint64_t word_of(uint64_t number, size_t at)
 {
-	uint64_t x = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) + at * UINT64_C(0xd1342543de82ef95);
+	uint64_t x =
+		(number + 1) * UINT64_C(0x9e3779b97f4a7c15) + at * UINT64_C(0xd1342543de82ef95);
 	return x ^ x >> 29;
 }
 

@@ -6,9 +6,12 @@
 
 void put_csv(const struct row *rows, size_t n)
 {
-	puts("facility,mode,pin,size,blocks,repetitions,seconds,seconds_min,seconds_max,bytes_per_second,"
-	     "bytes_per_second_min,bytes_per_second_max,trip_us,trip_us_min,trip_us_max,p50_us,p99_us,"
-	     "p999_us,cpu_us_per_message,switches_per_message,rank_best,rank_worst,checked,problem");
+	puts("facility,mode,pin,size,blocks,repetitions,seconds,seconds_min,seconds_max,bytes_per_"
+	     "second,"
+	     "bytes_per_second_min,bytes_per_second_max,trip_us,trip_us_min,trip_us_max,p50_us,p99_"
+	     "us,"
+	     "p999_us,cpu_us_per_message,switches_per_message,rank_best,rank_worst,checked,"
+	     "problem");
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &rows[i];
 		struct spread s = row_seconds(r);
@@ -20,7 +23,8 @@ void put_csv(const struct row *rows, size_t n)
 		       s.max);
 		if (r->plan.latency)
 			printf(",,,,%.6f,%.6f,%.6f,%.3f,%.3f,%.3f", trip.median, trip.min, trip.max,
-			       histogram_at(r->trips, 0.5) / 1e3, histogram_at(r->trips, 0.99) / 1e3,
+			       histogram_at(r->trips, 0.5) / 1e3,
+			       histogram_at(r->trips, 0.99) / 1e3,
 			       histogram_at(r->trips, 0.999) / 1e3);
 		else
 			printf(",%.3f,%.3f,%.3f,,,,,,", rate.median, rate.min, rate.max);

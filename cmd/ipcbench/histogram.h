@@ -16,7 +16,8 @@ static inline unsigned histogram_bucket(uint64_t n)
 {
 	if (n < HISTOGRAM_FINE)
 		return (unsigned)n;
-	unsigned shift = 57 - (unsigned)__builtin_clzll(n); /* leaves 7 bits, the first of which is 1 */
+	unsigned shift =
+		57 - (unsigned)__builtin_clzll(n); /* leaves 7 bits, the first of which is 1 */
 	return shift * HISTOGRAM_FINE + (unsigned)(n >> shift);
 }
 

@@ -57,8 +57,8 @@ static void add_sizes(struct opts *o, char *arg, struct argp_state *state)
 	for (char *one; (one = strsep(&rest, ","));) {
 		uint64_t n;
 		if (!parse_size(one, CHANNEL_LARGEST, &n) || !n)
-			argp_error(state, "invalid size '%s': expected 1 to 64M, such as 64, 4K, 1M",
-				   one);
+			argp_error(state,
+				   "invalid size '%s': expected 1 to 64M, such as 64, 4K, 1M", one);
 		if (o->sizes == SIZES_MOST)
 			argp_error(state, "too many sizes: expected %d at the most", SIZES_MOST);
 		o->size[o->sizes++] = (size_t)n;
@@ -73,7 +73,8 @@ static void add_places(struct opts *o, char *arg, struct argp_state *state)
 		while (p < PLACES && strcmp(one, place_name((enum place)p)) != 0)
 			p++;
 		if (p == PLACES)
-			argp_error(state, "invalid argument '%s' of --pin: expected same, cross or none",
+			argp_error(state,
+				   "invalid argument '%s' of --pin: expected same, cross or none",
 				   one);
 		o->place[p] = o->placed = true;
 	}
@@ -117,7 +118,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		set_count(&o->repetitions, arg, REPETITIONS_MOST, "repetitions", state);
 		return 0;
 	case 't':
-		if (!parse_duration(arg, &o->nsec) || o->nsec < 1 || o->nsec > INT64_C(3600000000000))
+		if (!parse_duration(arg, &o->nsec) || o->nsec < 1 ||
+		    o->nsec > INT64_C(3600000000000))
 			argp_error(state,
 				   "invalid time '%s': expected a duration up to 1h, such as 100ms",
 				   arg);
@@ -153,7 +155,8 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "[FACILITY...]",
-	.doc = "Measure how fast facilities carry blocks of data from one process to another, or, with "
+	.doc = "Measure how fast facilities carry blocks of data from one process to another, or, "
+	       "with "
 	       "-l, how long it takes there and back. Without a FACILITY: all of them.",
 };
 
@@ -185,9 +188,11 @@ static const struct facility **chosen(const struct opts *o)
 	for (size_t i = 0; i < o->count; i++) {
 		const struct facility *f = facility_named(o->words[i]);
 		if (!f)
-			die(EXIT_BAD_USAGE, "no facility %s: see ipcbench --list", quote(o->words[i]));
+			die(EXIT_BAD_USAGE, "no facility %s: see ipcbench --list",
+			    quote(o->words[i]));
 		if (!o->latency && !(f->is->caps & CARRIES))
-			die(EXIT_BAD_USAGE, "%s carries no data: measure it with --latency", f->name);
+			die(EXIT_BAD_USAGE, "%s carries no data: measure it with --latency",
+			    f->name);
 		list[used++] = f;
 	}
 	for (size_t i = 0; !o->count && i < n; i++)
@@ -210,7 +215,8 @@ static void complete(struct opts *o)
 		bool wanted = o->place[p] || !o->placed;
 		o->place[p] = wanted && place_possible((enum place)p);
 		if (wanted && !o->place[p] && (o->placed || !o->quiet))
-			warn("cannot measure --pin=%s: there is one CPU for us", place_name((enum place)p));
+			warn("cannot measure --pin=%s: there is one CPU for us",
+			     place_name((enum place)p));
 	}
 }
 

@@ -64,7 +64,7 @@ static int64_t now(void)
 /* --- in the two processes --- */
 
 __attribute__((noreturn, format(printf, 3, 4))) static void fail(struct process *p, int status,
-								  const char *format, ...)
+								 const char *format, ...)
 {
 	va_list args;
 	if (!atomic_flag_test_and_set(&p->shared->failed)) {
@@ -106,7 +106,8 @@ static void take_usage(struct process *p, struct repetition *r, int sign)
 static void wrong_number(struct process *p, uint64_t number)
 {
 	size_t size = p->plan->size;
-	fail(p, EXIT_BAD_DATA, "block %llu came instead of block %llu: lost, twice, or out of order",
+	fail(p, EXIT_BAD_DATA,
+	     "block %llu came instead of block %llu: lost, twice, or out of order",
 	     (unsigned long long)block_number(p->block, size),
 	     (unsigned long long)block_number_in(size, number));
 }
@@ -141,8 +142,7 @@ static inline void get(struct process *p, struct channel *c, uint64_t number, bo
 		must(p, r, "receive");
 	if (whole)
 		check_whole(p, number);
-	else if (p->plan->check &&
-		 block_number(p->block, size) != block_number_in(size, number))
+	else if (p->plan->check && block_number(p->block, size) != block_number_in(size, number))
 		wrong_number(p, number);
 }
 

@@ -34,9 +34,9 @@ static int open_queue(struct channel *c)
 			      (unsigned long long)kernel_limit(LIMITS "msgsize_max"));
 	if (c->fd[SENDER] < 0)
 		return refuse_errno(c, "make a POSIX message queue",
-				    errno == EMFILE || errno == ENOSPC
-					    ? "see ulimit -q and " LIMITS "queues_max"
-					    : NULL);
+				    errno == EMFILE || errno == ENOSPC ? "see ulimit -q and " LIMITS
+									 "queues_max"
+								       : NULL);
 	mq_unlink(name);
 	return 0;
 }

@@ -61,7 +61,8 @@ static void put_row(const struct row *r)
 	const struct plan *p = &r->plan;
 	putchar('{');
 	put_text("facility", p->facility->name);
-	printf(",\"mode\":\"%s\",\"pin\":\"%s\",\"cpus\":[%d,%d],\"size\":%zu,\"planned_repetitions\":%u,"
+	printf(",\"mode\":\"%s\",\"pin\":\"%s\",\"cpus\":[%d,%d],\"size\":%zu,\"planned_"
+	       "repetitions\":%u,"
 	       "\"checked\":%s",
 	       p->latency ? "latency" : "bandwidth", place_name(p->place),
 	       place_cpu(p->place, SENDER), place_cpu(p->place, RECEIVER), p->size, p->repetitions,

@@ -43,8 +43,7 @@ int connect_to(struct channel *c, int fd, int to)
 {
 	struct sockaddr_in a;
 	socklen_t len = sizeof(a);
-	if (getsockname(to, (struct sockaddr *)&a, &len) ||
-	    connect(fd, (struct sockaddr *)&a, len))
+	if (getsockname(to, (struct sockaddr *)&a, &len) || connect(fd, (struct sockaddr *)&a, len))
 		return refuse_errno(c, "connect over 127.0.0.1", "is the loopback interface up?");
 	return 0;
 }

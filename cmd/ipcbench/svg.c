@@ -129,16 +129,25 @@ static void put_text(FILE *f, const char *s)
 static void put_top(const struct chart *c, const struct machine *m, int width, int height)
 {
 	fprintf(c->f,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 "
+		"0 %d %d\" "
 		"font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>ipcbench: ",
 		width, height, width, height);
 	put_text(c->f, m->date);
 	fputs("</title>\n<style>\n"
 	      ".b{fill:#fff}.t{fill:#1a1a1a}.s{fill:#555}.g{stroke:#ddd}"
-	      ".c0{--c:#0072b2}.c1{--c:#d55e00}.c2{--c:#00805c}.c3{--c:#a8438a}.c4{--c:#8a6d00}.c5{--c:#444}"
-	      ".d{fill:#0072b2;stroke:#0072b2;fill:var(--c,#0072b2);stroke:var(--c,#0072b2);stroke-width:2}\n"
-	      "@media (prefers-color-scheme:dark){.b{fill:#14171a}.t{fill:#eee}.s{fill:#aaa}.g{stroke:#3a3f44}"
-	      ".c0{--c:#56b4e9}.c1{--c:#ff9a4d}.c2{--c:#2fd3a0}.c3{--c:#e68ac9}.c4{--c:#e6c33c}.c5{--c:#ccc}}\n"
+	      ".d{stroke-width:2}"
+	      ".c0{fill:#0072b2;stroke:#0072b2}.c1{fill:#d55e00;stroke:#d55e00}.c2{fill:#00805c;"
+	      "stroke:#00805c}"
+	      ".c3{fill:#a8438a;stroke:#a8438a}.c4{fill:#8a6d00;stroke:#8a6d00}.c5{fill:#444;"
+	      "stroke:#444}\n"
+	      "@media "
+	      "(prefers-color-scheme:dark){.b{fill:#14171a}.t{fill:#eee}.s{fill:#aaa}.g{stroke:#"
+	      "3a3f44}"
+	      ".c0{fill:#56b4e9;stroke:#56b4e9}.c1{fill:#ff9a4d;stroke:#ff9a4d}.c2{fill:#2fd3a0;"
+	      "stroke:#2fd3a0}"
+	      ".c3{fill:#e68ac9;stroke:#e68ac9}.c4{fill:#e6c33c;stroke:#e6c33c}.c5{fill:#ccc;"
+	      "stroke:#ccc}}\n"
 	      "</style>\n",
 	      c->f);
 	fprintf(c->f, "<rect class=\"b\" width=\"%d\" height=\"%d\"/>\n", width, height);
@@ -146,8 +155,11 @@ static void put_top(const struct chart *c, const struct machine *m, int width, i
 
 static void put_legend(const struct chart *c, const struct machine *m)
 {
-	fprintf(c->f, "<text class=\"t\" x=\"%d\" y=\"20\" font-size=\"14\" font-weight=\"bold\">%s</text>\n",
-		MARGIN, c->latency ? "There and back: less is better" : "Bytes per second: more is better");
+	fprintf(c->f,
+		"<text class=\"t\" x=\"%d\" y=\"20\" font-size=\"14\" "
+		"font-weight=\"bold\">%s</text>\n",
+		MARGIN,
+		c->latency ? "There and back: less is better" : "Bytes per second: more is better");
 	fprintf(c->f, "<text class=\"s\" x=\"%d\" y=\"37\" font-size=\"11\">", MARGIN);
 	put_text(c->f, m->cpu);
 	fprintf(c->f, ", %d CPU%s, ", m->cpus, m->cpus == 1 ? "" : "s");
@@ -158,7 +170,8 @@ static void put_legend(const struct chart *c, const struct machine *m)
 	for (int i = 0; i < c->sizes; i++) {
 		int x = LEFT + 270 + i * 66;
 		fprintf(c->f,
-			"<circle class=\"d c%d\" cx=\"%d\" cy=\"16\" r=\"3\"/><text class=\"t\" x=\"%d\" "
+			"<circle class=\"d c%d\" cx=\"%d\" cy=\"16\" r=\"3\"/><text class=\"t\" "
+			"x=\"%d\" "
 			"y=\"20\">",
 			i, x, x + 8);
 		put_size(c->f, c->size[i]);
@@ -193,12 +206,16 @@ static void put_axes(const struct chart *c, int bottom)
 			place_title(c->place[p]));
 		for (int k = c->low; k <= c->high; k++) {
 			double x = left + (double)(k - c->low) / (c->high - c->low) * PANEL;
-			const char *anchor = k == c->low ? "start" : k == c->high ? "end" : "middle";
-			fprintf(c->f, "<path class=\"g\" d=\"M%.1f %dV%d\"/>\n", x, TOP - 6, bottom);
+			const char *anchor = k == c->low    ? "start"
+					     : k == c->high ? "end"
+							    : "middle";
+			fprintf(c->f, "<path class=\"g\" d=\"M%.1f %dV%d\"/>\n", x, TOP - 6,
+				bottom);
 			if (c->high - c->low > 3 && (c->high - k) % 2)
 				continue; /* labels would run into each other */
 			fprintf(c->f,
-				"<text class=\"s\" font-size=\"10\" text-anchor=\"%s\" x=\"%.1f\" y=\"%d\">",
+				"<text class=\"s\" font-size=\"10\" text-anchor=\"%s\" x=\"%.1f\" "
+				"y=\"%d\">",
 				anchor, x, bottom + 14);
 			put_tick(c, k);
 			fputs("</text>\n", c->f);
@@ -220,7 +237,8 @@ static void put_dot(const struct chart *c, const struct row *r)
 	/* Sizes lie a little below each other, so that spreads that overlap can be told apart. */
 	double y = TOP + line * ROW + 9 + (colour - (c->sizes - 1) / 2.0) * 3;
 	fprintf(c->f,
-		"<path class=\"d c%d\" d=\"M%.1f %.1fH%.1f\"/><circle class=\"d c%d\" cx=\"%.1f\" cy=\"%.1f\" "
+		"<path class=\"d c%d\" d=\"M%.1f %.1fH%.1f\"/><circle class=\"d c%d\" cx=\"%.1f\" "
+		"cy=\"%.1f\" "
 		"r=\"2.5\"/>\n",
 		colour, x_of(c, column, v.min), y, x_of(c, column, v.max), colour,
 		x_of(c, column, v.median), y);

@@ -26,7 +26,7 @@ struct channel {
 	int warden, tie; /* who removes it: see warden.h */
 	void *mem;       /* shared by both, mapped */
 	size_t mem_size;
-	void *ring; /* see ring.h */
+	void *ring;     /* see ring.h */
 	uint64_t depth; /* blocks that fit in, 0: not known */
 	uint64_t sent, received;
 	void *extra;

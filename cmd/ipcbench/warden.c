@@ -35,7 +35,8 @@ __attribute__((noreturn)) static void watch(int tell, int tie, int (*make)(void)
 	n.id = make();
 	n.error = n.id < 0 ? errno : 0;
 	if (write(1, &n, sizeof(n)) < 0 || n.id < 0)
-		nothing = 0; /* we end below: nobody has the other end any more, or closes it at once */
+		nothing =
+			0; /* we end below: nobody has the other end any more, or closes it at once */
 	while (read(0, &nothing, 1) < 0 && errno == EINTR)
 		;
 	if (n.id >= 0)
