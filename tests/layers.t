@@ -76,9 +76,11 @@ never "cmd sees libsync.h alone" includes ' [^<]' "$cmd" "[^ ]* \"($(own cmd)|li
 never "only child.c knows of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
 never "only child.c starts and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
 	"$cmd" 'cmd/child[.]c'
-never "only child.c and stop.c know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop)[.]c'
+# And the transport that measures them
+signals='cmd/(child|stop|ipcbench/signal)[.]c'
+never "only child.c and stop.c know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" "$signals"
 never "only child.c and stop.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|pidfd_send_signal|alarm|setitimer|timer_create')" \
-	"$cmd" 'cmd/(child|stop)[.]c'
+	"$cmd" "$signals"
 never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop)[.]c'
 never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|psignal')" "$cmd|$lib" \
 	'cmd/say[.]c'

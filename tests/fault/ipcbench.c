@@ -4,7 +4,9 @@
  * list. Each is a pipe, but for one block: number 5, which with -n 10 is among those that are checked whole, or
  * number 15, which is among the timed ones (11 a pass: after each comes one more).
  */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "transport.h"
 
@@ -55,6 +57,27 @@ static int swap_at(struct channel *c, char *block, size_t n, uint64_t number)
 	return !r && c->sent - 2 == number ? pass_on(c, kept, n) : r;
 }
 
+/* Never comes back, and says that it has been called. */
+static int hang(struct channel *c, char *block, size_t n)
+{
+	close(open("hangs", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	return transport_pipe.recv(c, block, n + 1);
+}
+
+static int send_nothing(struct channel *c, char *block, size_t n)
+{
+	(void)c, (void)block, (void)n;
+	return 0;
+}
+
+static const struct transport stuck = {
+	.about = "hangs",
+	.caps = CARRIES,
+	.open = open_pipe,
+	.send = send_nothing,
+	.recv = hang,
+};
+
 #define FAULTY(name, fault, number)                                                                \
 	static int send_##name(struct channel *c, char *block, size_t n)                           \
 	{                                                                                          \
@@ -88,6 +111,7 @@ static const struct facility faulty[] = {
 	{"late-twice", &late_twice},
 	{"late-swap", &late_swap},
 	{"last-drop", &last_drop},
+	{"stuck", &stuck},
 	{NULL, NULL},
 };
 
