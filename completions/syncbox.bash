@@ -172,6 +172,25 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'ipcbench')
+		options=(
+			'--blocks=any' '-n=any'
+			'--size=?any' '-s=?any'
+			'--latency' '-l'
+			'--pin=word same cross none' '-p=word same cross none'
+			'--repetitions=any' '-r=any'
+			'--time=any' '-t=any'
+			'--no-check'
+			'--list'
+			'--csv'
+			'--json'
+			'--svg=file'
+			'--quiet' '-q'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'lockrun')
 		options=(
 			'--exclusive' '-x'
@@ -453,7 +472,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd lockrun mqpipe sempost semwait' ;;
+	'syncbox 1') kind='word evfd ipcbench lockrun mqpipe sempost semwait' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -484,6 +503,7 @@ _syncbox_operand() {
 	'semwait 1') kind='any' ;;
 	'semwait 2') kind='command' ;;
 	'evfd rm '*) kind='any' ;;
+	'ipcbench '*) kind='any' ;;
 	'mqpipe send '*) kind='any' ;;
 	'mqpipe recv '*) kind='any' ;;
 	'mqpipe work '*) kind='any' ;;
@@ -496,7 +516,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox evfd lockrun mqpipe sempost semwait
+complete -F _syncbox syncbox evfd ipcbench lockrun mqpipe sempost semwait
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -34,6 +34,8 @@ function __syncbox_options -a context
 		printf '%s\n' f/force help usage V/version
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
+	case 'ipcbench'
+		printf '%s\n' n/blocks= s/size=? l/latency p/pin= r/repetitions= t/time= no-check list csv json svg= q/quiet help usage V/version
 	case 'lockrun'
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
@@ -131,6 +133,8 @@ function __syncbox_operand -a context number
 	case 'semwait 2'
 		echo command
 	case 'evfd rm *'
+		echo any
+	case 'ipcbench *'
 		echo any
 	case 'mqpipe send *'
 		echo any
@@ -275,6 +279,22 @@ complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l json -d 'As a JSON arra
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l usage -d 'Show a short usage message'
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a ipcbench -d 'how fast is each kind of interprocess communication here'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s n -l blocks -x -d 'Send so many blocks in a repetition'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s s -l size -f -d 'Bytes of a block: 64, 4K, 1M'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s l -l latency -d 'Measure trips there and back'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s p -l pin -x -a 'same cross none' -d 'Run both sides: same, on one CPU; cross, on two; none, where the kernel likes'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s r -l repetitions -x -d 'Measure each so often'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s t -l time -x -d 'Without -n: about how long a repetition takes'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l no-check -d 'Do not check what arrives'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l list -d 'List the facilities'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l csv -d 'Print comma-separated values'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l json -d 'Print JSON'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l svg -r -F -d 'Draw a chart into FILE besides'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s q -l quiet -d 'Show no progress, nor what cannot be measured'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l usage -d 'Show a short usage message'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a lockrun -d 'run a command under a lock'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s x -l exclusive -d 'Nobody else may hold the lock (default)'
 complete -c syncbox -c lockrun -n '__syncbox_in lockrun' -s s -l shared -d 'Others may hold it shared too'
@@ -504,8 +524,8 @@ complete -c syncbox -c semwait -n '__syncbox_in semwait' -s v -l verbose -d 'Say
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -l usage -d 'Show a short usage message'
 complete -c syncbox -c semwait -n '__syncbox_in semwait' -s V -l version -d 'Show the version'
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c ipcbench -c lockrun -c mqpipe -c sempost -c semwait -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c ipcbench -c lockrun -c mqpipe -c sempost -c semwait -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.

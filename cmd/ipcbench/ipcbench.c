@@ -36,7 +36,7 @@ struct opts {
 
 static const struct argp_option options[] = {
 	{"blocks", 'n', "N", 0, "Send so many blocks in a repetition", 0},
-	{"size", 's', "SIZE[,SIZE...]", 0, "Bytes of a block: 64, 4K, 1M", 0},
+	{"size", 's', "SIZES", 0, "Bytes of a block: 64, or several, 64,4K,1M", 0},
 	{"latency", 'l', NULL, 0, "Measure trips there and back", 0},
 	{"pin", 'p', "WHERE", 0,
 	 "Run both sides: same, on one CPU; cross, on two; none, where the kernel likes", 0},
