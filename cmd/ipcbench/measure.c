@@ -62,6 +62,11 @@ static int64_t now(void)
 	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
+static bool two_channels(const struct plan *p)
+{
+	return p->latency && !(p->facility->is->caps & BOTH_WAYS);
+}
+
 /* --- in the two processes --- */
 
 __attribute__((noreturn, format(printf, 3, 4))) static void fail(struct process *p, int status,
@@ -184,8 +189,8 @@ static void check_turn(struct process *p, uint64_t expected)
 		return;
 	if (other_has_died(p))
 		_exit(EXIT_GONE);
-	fail(p, EXIT_BAD_DATA, "turn %llu came instead of turn %llu",
-		     (unsigned long long)turn, (unsigned long long)expected);
+	fail(p, EXIT_BAD_DATA, "turn %llu came instead of turn %llu", (unsigned long long)turn,
+	     (unsigned long long)expected);
 }
 
 static inline void ping(struct process *p, uint64_t number, bool whole, bool data)
@@ -397,7 +402,7 @@ static void run_both(const struct plan *p, struct row *row, struct shared *s, st
 		if (pid[i] == 0) {
 			struct process me = {.plan = p, .shared = s, .side = (enum side)i};
 			me.there = &c[0];
-			me.back = p->latency && !(c[0].is->caps & BOTH_WAYS) ? &c[1] : &c[0];
+			me.back = &c[two_channels(p)];
 			me.meet = ends[i];
 			close(ends[!i]);
 			run_side(&me, &c[1]);
@@ -405,6 +410,9 @@ static void run_both(const struct plan *p, struct row *row, struct shared *s, st
 	}
 	close(ends[0]);
 	close(ends[1]);
+	for (int i = 0; i < (two_channels(p) ? 2 : 1); i++)
+		if (c[i].is->leave)
+			c[i].is->leave(&c[i]);
 	if (pid[1] > 0) {
 		watch(p, row, s, pid, progress);
 		return;
@@ -436,7 +444,7 @@ void measure(const struct plan *p, struct row *row, measure_progress *progress)
 {
 	struct channel c[2];
 	size_t size = sizeof(struct shared) + p->repetitions * sizeof(struct repetition);
-	const bool two = p->latency && !(p->facility->is->caps & BOTH_WAYS);
+	const bool two = two_channels(p);
 	*row = (struct row){.plan = *p};
 	struct shared *s =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -250,9 +250,10 @@ int write_svg(FILE *f, const struct machine *m, const struct row *rows, size_t n
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].done)
 			take_row(&c, &rows[i]);
-	int columns = c.places > 2 ? c.places : 3; /* the heading needs room */
+	int legend = LEFT + 270 + c.sizes * 66;
 	int bottom = TOP + c.facilities * ROW + 4;
-	int width = LEFT + columns * (PANEL + GAP) - GAP + MARGIN;
+	int width = LEFT + c.places * (PANEL + GAP) - GAP + MARGIN;
+	width = width > legend ? width : legend;
 	put_top(&c, m, width, bottom + 22);
 	put_legend(&c, m);
 	put_axes(&c, bottom);

@@ -37,14 +37,16 @@ struct channel {
  * open(): before the fork, for blocks of c->size bytes. Whatever has a name loses it here already. -1 and
  * c->why if it cannot be.
  * join(): in each of the two processes, before anything is sent. May be NULL.
+ * leave(): in the parent, when both processes are there. May be NULL.
  * send() and recv(): a whole block; 0 or -errno. The CHANNEL_HEAD bytes before a block belong to the transport.
- * close(): in the parent, when both have ended.
+ * close(): in the parent, when both have ended. May be NULL.
  */
 struct transport {
 	const char *about; /* for --list */
 	unsigned caps;
 	int (*open)(struct channel *c);
 	int (*join)(struct channel *c, enum side side);
+	void (*leave)(struct channel *c);
 	int (*send)(struct channel *c, char *block, size_t n);
 	int (*recv)(struct channel *c, char *block, size_t n);
 	void (*close)(struct channel *c);

@@ -2,7 +2,7 @@
 /*
  * What a straight C loop gets out of a facility, without a check of what arrives: beside ipcbench.
  *
- * Usage: ipcfloor pipe|posix-mq|unix-stream|shm BYTES BLOCKS CPU CPU	prints the seconds
+ * Usage: ipcfloor pipe|posix-mq|unix-stream|shm BYTES BLOCKS CPU CPU	prints the seconds, and those of CPU of both
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -48,6 +49,14 @@ static double now(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double cpu(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void doze(_Atomic uint64_t *count, uint64_t at, _Atomic uint64_t *wish)
@@ -181,15 +190,20 @@ int main(int argc, char **argv)
 		pin(argv[4]);
 		send_blocks(argv[1], n); /* to warm up */
 		check(write(meet[0], &c, 1) == 1 && read(meet[0], &c, 1) == 1, "meet");
-		*begin = now();
+		double before = cpu();
+		begin[0] = now();
 		send_blocks(argv[1], n);
+		begin[1] = cpu() - before;
 		_exit(0);
 	}
 	pin(argv[5]);
 	recv_blocks(argv[1], n);
 	check(write(meet[1], &c, 1) == 1 && read(meet[1], &c, 1) == 1, "meet");
+	double before = cpu();
 	recv_blocks(argv[1], n);
-	printf("%.9f\n", now() - *begin);
+	double end = now();
+	before = cpu() - before;
 	waitpid(pid, NULL, 0);
+	printf("%.9f %.6f\n", end - begin[0], before + begin[1]);
 	return 0;
 }
