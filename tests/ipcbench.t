@@ -9,7 +9,7 @@ TMPDIR=$scratch/tmp
 export TMPDIR
 tab=$(printf '\t')
 faulty() { "$BUILD/fault/syncbox" ipcbench "$@"; }
-data=$(sed -n '1,/mmap/s/^TRANSPORT(.*, "\(.*\)")/\1/p' "$TOP/cmd/ipcbench/transports.def")
+data=$(sed -n '/"signal"/q; s/^TRANSPORT(.*, "\(.*\)")/\1/p' "$TOP/cmd/ipcbench/transports.def")
 every=$(sed -n 's/^TRANSPORT(.*, "\(.*\)")/\1/p' "$TOP/cmd/ipcbench/transports.def")
 
 # --- exit statuses: every one, failures included ---
