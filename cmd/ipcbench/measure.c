@@ -81,12 +81,30 @@ __attribute__((noreturn, format(printf, 3, 4))) static void fail(struct process 
 	_exit(status);
 }
 
+/*
+ * A process that dies lets go of its locks and descriptors before anybody is told: so it is given time to be
+ * quite dead.
+ */
+static bool other_has_died(const struct process *p)
+{
+	struct pollfd fd = {.fd = p->meet};
+	return poll(&fd, 1, 10000) > 0;
+}
+
+static bool may_be_death(int r)
+{
+	return r == -ENOTCONN || r == -ECONNABORTED || r == -ECONNRESET || r == -ENODEV ||
+	       r == -EPIPE;
+}
+
 static void must(struct process *p, int r, const char *what)
 {
 	if (r == -ETIME)
 		fail(p, EXIT_BAD_DATA, "a block was lost: nothing came for ten seconds");
 	if (r == -EBADMSG || r == -EMSGSIZE)
 		fail(p, EXIT_BAD_DATA, "a block was cut short");
+	if (may_be_death(r) && other_has_died(p))
+		_exit(EXIT_GONE);
 	if (r)
 		fail(p, EXIT_SYSTEM, "cannot %s: %s", what, strerror(-r));
 }
@@ -95,7 +113,7 @@ static void must(struct process *p, int r, const char *what)
 static void meet(struct process *p)
 {
 	char c = 0;
-	if (write(p->meet, &c, 1) != 1 || read(p->meet, &c, 1) != 1)
+	if (send(p->meet, &c, 1, MSG_NOSIGNAL) != 1 || read(p->meet, &c, 1) != 1)
 		_exit(EXIT_GONE);
 }
 
@@ -172,13 +190,6 @@ static void stream(struct process *p, uint64_t n, bool whole, struct repetition 
 	else
 		get(p, p->there, p->next, false);
 	p->next++;
-}
-
-/* A process that dies lets go of its locks before anybody is told: so it is given time to be quite dead. */
-static bool other_has_died(const struct process *p)
-{
-	struct pollfd fd = {.fd = p->meet};
-	return poll(&fd, 1, 10000) > 0;
 }
 
 /* Without data, a count in shared memory tells whether it was the other who let us go on. */
@@ -340,10 +351,15 @@ static void side_failed(struct row *row, struct shared *s, int side, int status)
 	}
 }
 
+/* EXIT_GONE is not: that side only saw the other's end, of which we shall hear. */
+static bool is_cause(int status)
+{
+	return status && status != EXIT_GONE;
+}
+
 /*
  * Until both have ended. Of a side that has failed the other learns nothing, as all ends of the channel are
- * ours too: it is killed. So is it with a side that only notices the death of the other in meet(): that one is
- * asked first.
+ * ours too: it is killed.
  */
 static void watch(const struct plan *p, struct row *row, struct shared *s, const int *pid,
 		  measure_progress *progress)
@@ -356,7 +372,7 @@ static void watch(const struct plan *p, struct row *row, struct shared *s, const
 	if (killed)
 		set_outcome(row, FAILED, EXIT_SYSTEM, "cannot watch a process: Linux 5.3 can");
 	while (!gone[0] || !gone[1]) {
-		if (!killed && (stop_wanted() || status[0] || status[1]))
+		if (stop_wanted() || is_cause(status[0]) || is_cause(status[1]))
 			killed = true;
 		for (int i = 0; i < 2; i++)
 			if (killed && !gone[i])
@@ -377,14 +393,12 @@ static void watch(const struct plan *p, struct row *row, struct shared *s, const
 	}
 	if (row->outcome == FAILED)
 		return;
-	/* EXIT_GONE: it only saw the other's end. */
-	int first = status[0] && status[0] != EXIT_GONE ? 0 : 1;
-	if (status[first])
-		side_failed(row, s, first, status[first]);
-	else if (status[0])
-		side_failed(row, s, 0, status[0]);
+	if (is_cause(status[0]) || is_cause(status[1]))
+		side_failed(row, s, is_cause(status[0]) ? 0 : 1, status[!is_cause(status[0])]);
 	else if (killed)
 		set_outcome(row, STOPPED, 0, "stopped");
+	else if (status[0] || status[1])
+		set_outcome(row, FAILED, EXIT_GONE, "the two processes have lost each other");
 }
 
 static void run_both(const struct plan *p, struct row *row, struct shared *s, struct channel *c,
