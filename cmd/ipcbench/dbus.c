@@ -14,7 +14,10 @@
 
 #include "transport.h"
 
-enum { DEPTH = 64, SESSION = 0, SYSTEM = 1, NAME = 64 };
+enum { DEPTH = 64, SESSION = 0, SYSTEM = 1 };
+
+/* The names of both, in shared memory. */
+typedef char names[2][64];
 
 /* What is used of libdbus-1, whose interface has been the same since 2006. */
 struct error {
@@ -107,7 +110,7 @@ static int open_dbus(struct channel *c)
 	dbus.connection_close(bus);
 	dbus.connection_unref(bus);
 	c->depth = DEPTH;
-	return share_memory(c, 2 * NAME);
+	return share_memory(c, sizeof(names));
 }
 
 /* Who the sides are is known once both have joined. */
@@ -118,7 +121,8 @@ static int join(struct channel *c, enum side side)
 	c->extra = connect_to_bus(&e);
 	if (!c->extra)
 		return -ECONNREFUSED;
-	snprintf((char *)c->mem + side * NAME, NAME, "%s", dbus.bus_get_unique_name(c->extra));
+	names *n = c->mem;
+	snprintf((*n)[side], sizeof((*n)[side]), "%s", dbus.bus_get_unique_name(c->extra));
 	return 0;
 }
 
@@ -126,7 +130,7 @@ static int post(struct channel *c, const char *method, const char *block, size_t
 {
 	const int array = 'a';
 	const int byte = 'y';
-	const char *to = (char *)c->mem + !c->id * NAME;
+	const char *to = (*(names *)c->mem)[!c->id];
 	message *m = dbus.message_new_method_call(to, "/", INTERFACE, method);
 	if (!m || !dbus.message_append_args(m, array, byte, &block, (int)n, 0))
 		return -ENOMEM;

@@ -9,8 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
-#include <linux/mount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +17,10 @@
 #include <unistd.h>
 
 #include "transport.h"
+
+#if __has_include(<linux/fuse.h>) && __has_include(<linux/mount.h>)
+#include <linux/fuse.h>
+#include <linux/mount.h>
 
 enum { DEVICE = RECEIVER, MOUNT = 2, MOST = 128 << 10, ROOM = MOST + 4096 };
 
@@ -190,3 +192,18 @@ const struct transport transport_fuse = {
 	.send = send_fuse,
 	.recv = recv_fuse,
 };
+
+#else
+
+static int open_fuse(struct channel *c)
+{
+	return refuse(c, "this build has no FUSE: it was made without <linux/fuse.h>");
+}
+
+const struct transport transport_fuse = {
+	.about = "writes to a file that the receiver serves: not in this build",
+	.caps = CARRIES,
+	.open = open_fuse,
+};
+
+#endif

@@ -359,10 +359,10 @@ static int run(int argc, char **argv)
 	w.total = w.facilities * o.sizes * ((size_t)o.place[0] + o.place[1] + o.place[2]);
 	w.rows = calloc(w.total + 1, sizeof(*w.rows));
 	w.status_line = say_on_terminal() && !o.quiet;
-	if (!w.total)
-		return EXIT_SYSTEM;
 	if (!w.rows)
 		die(EXIT_SYSTEM, "cannot hold the results: out of memory");
+	if (!w.total)
+		exit(EXIT_SYSTEM);
 	w.svg = o.svg ? open_svg(o.svg) : NULL;
 	stop_catch();
 	machine_look(&m);
@@ -375,7 +375,10 @@ static int run(int argc, char **argv)
 	show(&w, &m);
 	fflush(stdout);
 	stop_end();
-	return status_of(&w);
+	int status = status_of(&w);
+	free(w.rows);
+	free(w.facility);
+	return status;
 }
 
 const struct applet applet_ipcbench = {

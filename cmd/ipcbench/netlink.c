@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* Netlink between two processes, as NETLINK_USERSOCK allows everybody. Who sends to a full socket waits. */
 #include <errno.h>
-#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "transport.h"
 
+/* As <linux/netlink.h> has it, which Debian's musl-gcc does not find. */
+struct address {
+	sa_family_t family;
+	uint16_t padding;
+	uint32_t port, groups;
+};
+enum { USERSOCK = 2 };
+
 /* Bound to an address that the kernel chooses: *PORT. */
 static int bound(uint32_t *port)
 {
-	struct sockaddr_nl a = {.nl_family = AF_NETLINK};
+	struct address a = {.family = AF_NETLINK};
 	socklen_t len = sizeof(a);
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, USERSOCK);
 	if (fd < 0)
 		return -1;
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
@@ -20,15 +27,15 @@ static int bound(uint32_t *port)
 		close(fd);
 		return -1;
 	}
-	*port = a.nl_pid;
+	*port = a.port;
 	return fd;
 }
 
 static int open_netlink(struct channel *c)
 {
-	struct sockaddr_nl to[2] = {{.nl_family = AF_NETLINK}, {.nl_family = AF_NETLINK}};
+	struct address to[2] = {{.family = AF_NETLINK}, {.family = AF_NETLINK}};
 	for (int i = SENDER; i <= RECEIVER; i++) {
-		c->fd[i] = bound(&to[i].nl_pid);
+		c->fd[i] = bound(&to[i].port);
 		if (c->fd[i] < 0)
 			return refuse_errno(c, "make a netlink socket", NULL);
 	}
@@ -43,7 +50,7 @@ static size_t largest_netlink(void)
 {
 	int room = 0;
 	socklen_t len = sizeof(room);
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_USERSOCK);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, USERSOCK);
 	if (fd < 0)
 		return CHANNEL_LARGEST; /* open() will say why */
 	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &len);

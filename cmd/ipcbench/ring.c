@@ -32,7 +32,7 @@ static size_t slot_of(size_t size)
 static uint32_t slots_for(size_t size)
 {
 	uint32_t n = 2;
-	while (n * 2 * slot_of(size) <= LEAST)
+	while ((size_t)n * 2 * slot_of(size) <= LEAST)
 		n *= 2;
 	return n;
 }
