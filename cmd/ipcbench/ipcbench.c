@@ -69,14 +69,16 @@ static void add_places(struct opts *o, char *arg, struct argp_state *state)
 {
 	char *rest = arg;
 	for (char *one; (one = strsep(&rest, ","));) {
-		int p = 0;
-		while (p < PLACES && strcmp(one, place_name((enum place)p)) != 0)
-			p++;
-		if (p == PLACES)
+		bool found = false;
+		for (int p = 0; p < PLACES; p++) {
+			if (!strcmp(one, place_name((enum place)p)))
+				o->place[p] = found = true;
+		}
+		if (!found)
 			argp_error(state,
 				   "invalid argument '%s' of --pin: expected same, cross or none",
 				   one);
-		o->place[p] = o->placed = true;
+		o->placed = true;
 	}
 }
 
