@@ -175,7 +175,7 @@ _syncbox_options() {
 	'ipcbench')
 		options=(
 			'--blocks=any' '-n=any'
-			'--size=?any' '-s=?any'
+			'--size=any' '-s=any'
 			'--latency' '-l'
 			'--pin=word same cross none' '-p=word same cross none'
 			'--repetitions=any' '-r=any'

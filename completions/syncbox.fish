@@ -35,7 +35,7 @@ function __syncbox_options -a context
 	case 'evfd ls'
 		printf '%s\n' json help usage V/version
 	case 'ipcbench'
-		printf '%s\n' n/blocks= s/size=? l/latency p/pin= r/repetitions= t/time= no-check list csv json svg= q/quiet help usage V/version
+		printf '%s\n' n/blocks= s/size= l/latency p/pin= r/repetitions= t/time= no-check list csv json svg= q/quiet help usage V/version
 	case 'lockrun'
 		printf '%s\n' x/exclusive s/shared u/unlock l/lock= lock-shared= c/command= hold= o/close F/no-fork rm m/mode= follow reentrant who json n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'mqpipe'
@@ -281,7 +281,7 @@ complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -l usage -d 'Show a short 
 complete -c syncbox -c evfd -n '__syncbox_in evfd ls' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a ipcbench -d 'how fast is each kind of interprocess communication here'
 complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s n -l blocks -x -d 'Send so many blocks in a repetition'
-complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s s -l size -f -d 'Bytes of a block: 64, 4K, 1M'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s s -l size -x -d 'Bytes of a block: 64, or several, 64,4K,1M'
 complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s l -l latency -d 'Measure trips there and back'
 complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s p -l pin -x -a 'same cross none' -d 'Run both sides: same, on one CPU; cross, on two; none, where the kernel likes'
 complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s r -l repetitions -x -d 'Measure each so often'
