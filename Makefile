@@ -47,6 +47,7 @@ man_src := $(wildcard man/*.scd)
 pages := $(man_src:man/%.scd=$(B)/man/%)
 unit_src := $(wildcard tests/lib/*.c)
 units := $(unit_src:tests/lib/%.c=$(B)/tests/%)
+faulty := $(B)/fault/syncbox
 links := $(applets:%=$(B)/bin/%)
 bin := $(B)/bin/syncbox $(links)
 so := $(B)/lib/libsync.so.$(SOVERSION)
@@ -118,7 +119,12 @@ $(B)/tests/%: tests/lib/%.c $(lib_obj)
 	@mkdir -p $(@D)
 	$(call say,CC)$(compile) -Itests/lib $< $(lib_obj) $(LDFLAGS) -lpthread -o $@
 
-units: $(units)
+# A syncbox whose ipcbench has facilities that do it wrong.
+$(faulty): tests/fault/ipcbench.c $(cmd_obj) $(lib_obj) $(folder_obj)
+	@mkdir -p $(@D)
+	$(call say,LD)$(compile) -Icmd/ipcbench $^ $(LDFLAGS) $(ARGP_FOUND) -lpthread -o $@
+
+units: $(units) $(faulty)
 
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
@@ -172,4 +178,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d)
+-include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d $(B)/fault/*.d)

@@ -584,3 +584,33 @@ void child_let_rest_go(void)
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
+
+/* Our memory is the child's as it was, so is every descriptor; signals are again as they were for us. */
+int child_fork(void)
+{
+	const pid_t us = getpid();
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid)
+		return pid;
+	/* We may have been killed before that was in force. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us)
+		_exit(EXIT_SYSTEM);
+	stop_release();
+	return 0;
+}
+
+int child_join(int pid)
+{
+	int status;
+	while (waitpid(pid, &status, 0) != pid)
+		if (errno != EINTR)
+			return -errno;
+	return status_to_exit(status);
+}
+
+void child_kill_one(int pid)
+{
+	kill(pid, SIGKILL);
+}

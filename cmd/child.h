@@ -97,6 +97,15 @@ void child_kill(int pid);
  * no standard streams. 0 in the child; its pid; -errno.
  */
 int child_detach(void);
+/*
+ * After stop_catch(): go on in a child that has all of ours, is killed if we die, and in which signals are as
+ * they were when we were started. 0 in the child; its pid; -errno.
+ */
+int child_fork(void);
+/* Wait for the end of the child PID: the exit status that stands for it, or -errno. */
+int child_join(int pid);
+/* SIGKILL for it alone. */
+void child_kill_one(int pid);
 /* Close all descriptors above 2: for who stays when those who gave them to us have gone. */
 void child_close_inherited(void);
 /* A descriptor that is readable when the process PID has ended. -errno. */

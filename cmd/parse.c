@@ -99,3 +99,26 @@ bool parse_mode(const char *s, mode_t *out)
 	*out = (mode_t)n;
 	return true;
 }
+
+/* Powers of 1024, as memory is counted. */
+bool parse_size(const char *s, uint64_t max, uint64_t *out)
+{
+	static const char letters[] = "KMG";
+	char digits[24];
+	size_t n = strlen(s);
+	unsigned shift = 0;
+	if (n && !is_digit(s[n - 1])) {
+		const char *letter = strchr(letters, s[--n]);
+		if (!letter)
+			return false;
+		shift = 10 * (unsigned)(letter - letters + 1);
+	}
+	if (n >= sizeof(digits))
+		return false;
+	memcpy(digits, s, n);
+	digits[n] = '\0';
+	if (!parse_digits(digits, 10, max >> shift, out))
+		return false;
+	*out <<= shift;
+	return true;
+}

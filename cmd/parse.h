@@ -13,6 +13,8 @@
 bool parse_duration(const char *s, int64_t *nsec);
 /* A decimal number from 0 to MAX; false for signs, blanks, other bases, and beyond. */
 bool parse_count(const char *s, uint64_t max, uint64_t *out);
+/* Bytes, 1 to MAX: the same with an optional K, M or G behind it, powers of 1024. */
+bool parse_size(const char *s, uint64_t max, uint64_t *out);
 /* Octal, 0 to 0777. */
 bool parse_mode(const char *s, mode_t *out);
 

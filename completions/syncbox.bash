@@ -194,6 +194,25 @@ _syncbox_options() {
 			'--version' '-V'
 		)
 		;;
+	'ipcbench')
+		options=(
+			'--blocks=any' '-n=any'
+			'--size=any' '-s=any'
+			'--latency' '-l'
+			'--pin=word same cross none' '-p=word same cross none'
+			'--repetitions=any' '-r=any'
+			'--time=any' '-t=any'
+			'--no-check'
+			'--list'
+			'--csv'
+			'--json'
+			'--svg=file'
+			'--quiet' '-q'
+			'--help' '-?'
+			'--usage'
+			'--version' '-V'
+		)
+		;;
 	'jobpool')
 		options=(
 			'--jobs=any' '-j=any'
@@ -534,7 +553,7 @@ _syncbox_options() {
 # What the operand of a context is, by its number.
 _syncbox_operand() {
 	case "$1 $2" in
-	'syncbox 1') kind='word evfd flock jobpool lockrun mqpipe sempost semwait syncls syncrm' ;;
+	'syncbox 1') kind='word evfd flock ipcbench jobpool lockrun mqpipe sempost semwait syncls syncrm' ;;
 	'evfd 1') kind='word run create add wait get gate latch done exec loop reset rm ls' ;;
 	'evfd run 1') kind='command' ;;
 	'evfd create 1') kind='any' ;;
@@ -570,6 +589,7 @@ _syncbox_operand() {
 	'syncls 1') kind='choice lock sem mq shm event pool' ;;
 	'syncrm 1') kind='choice lock sem mq shm event pool' ;;
 	'evfd rm '*) kind='any' ;;
+	'ipcbench '*) kind='any' ;;
 	'mqpipe send '*) kind='any' ;;
 	'mqpipe recv '*) kind='any' ;;
 	'mqpipe work '*) kind='any' ;;
@@ -584,7 +604,7 @@ _syncbox_operand() {
 	esac
 }
 
-complete -F _syncbox syncbox evfd flock jobpool lockrun mqpipe sempost semwait syncls syncrm
+complete -F _syncbox syncbox evfd flock ipcbench jobpool lockrun mqpipe sempost semwait syncls syncrm
 
 # The words up to the cursor, and where each begins in COMP_WORDS: readline cuts at = : @ too.
 _syncbox_split() {

@@ -36,6 +36,8 @@ function __syncbox_options -a context
 		printf '%s\n' json help usage V/version
 	case 'flock'
 		printf '%s\n' s/shared x/exclusive u/unlock n/nonblocking nb w/timeout= wait= E/conflict-exit-code= o/close c/command= F/no-fork verbose fcntl start= length= fd= h/help V/version
+	case 'ipcbench'
+		printf '%s\n' n/blocks= s/size= l/latency p/pin= r/repetitions= t/time= no-check list csv json svg= q/quiet help usage V/version
 	case 'jobpool'
 		printf '%s\n' j/jobs= style= name= n/nonblock w/timeout= E/conflict-exit-code= q/quiet v/verbose help usage V/version
 	case 'lockrun'
@@ -149,6 +151,8 @@ function __syncbox_operand -a context number
 	case 'syncrm 1'
 		echo choice
 	case 'evfd rm *'
+		echo any
+	case 'ipcbench *'
 		echo any
 	case 'mqpipe send *'
 		echo any
@@ -316,6 +320,22 @@ complete -c syncbox -c flock -n '__syncbox_in flock' -l length -x -d 'Lock so ma
 complete -c syncbox -c flock -n '__syncbox_in flock' -l fd -x -d 'Lock this descriptor; all operands are COMMAND'
 complete -c syncbox -c flock -n '__syncbox_in flock' -s h -l help -d 'Show the options'
 complete -c syncbox -c flock -n '__syncbox_in flock' -s V -l version -d 'Show the version'
+complete -c syncbox -n '__syncbox_chooses syncbox' -a ipcbench -d 'how fast is each kind of interprocess communication here'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s n -l blocks -x -d 'Send so many blocks in a repetition'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s s -l size -x -d 'Bytes of a block: 64, or several, 64,4K,1M'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s l -l latency -d 'Measure trips there and back'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s p -l pin -x -a 'same cross none' -d 'Run both sides: same, on one CPU; cross, on two; none, where the kernel likes'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s r -l repetitions -x -d 'Measure each so often'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s t -l time -x -d 'Without -n: about how long a repetition takes'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l no-check -d 'Do not check what arrives'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l list -d 'List the facilities'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l csv -d 'Print comma-separated values'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l json -d 'Print JSON'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l svg -r -F -d 'Draw a chart into FILE besides'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s q -l quiet -d 'Show no progress, nor what cannot be measured'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s '?' -l help -d 'Show the options'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -l usage -d 'Show a short usage message'
+complete -c syncbox -c ipcbench -n '__syncbox_in ipcbench' -s V -l version -d 'Show the version'
 complete -c syncbox -n '__syncbox_chooses syncbox' -a jobpool -d 'a job-token pool for make, ninja, cargo and scripts'
 complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -s j -l jobs -x -d 'So many jobs at a time; default: as many as there are processors'
 complete -c syncbox -c jobpool -n '__syncbox_in jobpool' -l style -x -d 'How the pool is told of: pipe (default), for every make; fifo, from make 4.4 on'
@@ -597,8 +617,8 @@ complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l usage -d 'Show a short
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s V -l version -d 'Show the version'
 complete -c syncbox -c syncls -n '__syncbox_picks syncls' -a 'lock sem mq shm event pool'
 complete -c syncbox -c syncrm -n '__syncbox_picks syncrm' -a 'lock sem mq shm event pool'
-complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n 'not __syncbox_wants file' -f
-complete -c syncbox -c evfd -c flock -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n '__syncbox_wants command' -a '(__syncbox_command)'
+complete -c syncbox -c evfd -c flock -c ipcbench -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n 'not __syncbox_wants file' -f
+complete -c syncbox -c evfd -c flock -c ipcbench -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n '__syncbox_wants command' -a '(__syncbox_command)'
 
 # Where the cursor is: the context, what the operand to come is; and, when COMMAND has begun, its
 # words up to here.

@@ -76,9 +76,9 @@ never "cmd sees libsync.h alone" includes ' [^<]' "$cmd" "[^ ]* \"($(own cmd)|li
 never "only child.c knows of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
 never "only child.c starts and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
 	"$cmd" 'cmd/child[.]c'
-never "only child.c, stop.c and those beside them know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop|tree|limit|peer|signame)[.]c'
+never "only child.c, stop.c and those beside them know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop|tree|limit|peer|signame|ipcbench/signal)[.]c' # the last is a transport that is measured
 never "only child.c, stop.c, tree.c and peer.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|alarm|setitimer|timer_create|pidfd_send_signal')|SYS_pidfd_send_signal" \
-	"$cmd" 'cmd/(child|stop|tree|peer)[.]c'
+	"$cmd" 'cmd/(child|stop|tree|peer|ipcbench/signal)[.]c'
 never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop|tree|limit|peer)[.]c'
 never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|psignal')" "$cmd|$lib" \
 	'cmd/say[.]c'

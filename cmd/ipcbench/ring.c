@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ring of blocks in shared memory, for one sender and one receiver. Blocks are copied in and out, as a
+ * program would that has no use for them in place.
+ *
+ * Each side counts what it has done, in a cache line of its own, and looks at the other's count only if what it
+ * saw of it last is used up. If there is nothing to do it says that it sleeps, looks again, and sleeps, on the
+ * other's count. A receiver is woken by the first block; a sender when half of the ring is free, or the two
+ * would take turns for each block.
+ */
+#include <string.h>
+
+#include "futexes.h"
+#include "ring.h"
+
+enum { LINE = 64, LEAST = 1 << 20 };
+
+struct ring {
+	_Alignas(LINE) _Atomic uint32_t sent;
+	_Alignas(LINE) _Atomic uint32_t received;
+	_Alignas(LINE) _Atomic uint64_t sender_sleeps;
+	_Alignas(LINE) _Atomic uint64_t receiver_sleeps;
+	_Alignas(LINE) char slots[];
+};
+
+static size_t slot_of(size_t size)
+{
+	return (size + LINE - 1) / LINE * LINE;
+}
+
+/* A power of two, so that counts may wrap; two at least. */
+static uint32_t slots_for(size_t size)
+{
+	uint32_t n = 2;
+	while ((size_t)n * 2 * slot_of(size) <= LEAST)
+		n *= 2;
+	return n;
+}
+
+size_t ring_bytes(size_t size)
+{
+	return sizeof(struct ring) + slots_for(size) * slot_of(size);
+}
+
+void ring_init(struct channel *c, void *mem)
+{
+	c->ring = mem;
+	c->depth = slots_for(c->size);
+}
+
+/*
+ * A sleeper says at which count of the other it sleeps. Sequentially consistent: whoever says so and then looks
+ * again, and whoever counts and then looks for sleepers, cannot both miss the other.
+ */
+#define AT(count) ((uint64_t)1 << 32 | (count))
+
+static void wait_while(_Atomic uint32_t *count, uint32_t seen, _Atomic uint64_t *sleeper)
+{
+	for (;;) {
+		atomic_store(sleeper, AT(seen));
+		if (atomic_load(count) != seen)
+			break;
+		futex_wait(count, seen);
+	}
+	atomic_store_explicit(sleeper, 0, memory_order_relaxed);
+}
+
+/*
+ * Once for each sleep, as the sleeper may not run before long. One that sleeps at COUNT itself has seen it,
+ * and waits for the next: its sign must stay.
+ */
+static void wake(_Atomic uint32_t *word, uint32_t count, _Atomic uint64_t *sleeper)
+{
+	uint64_t at = atomic_load(sleeper);
+	if (at && at != AT(count) && atomic_compare_exchange_strong(sleeper, &at, 0))
+		futex_wake(word);
+}
+
+/* c->sent and c->received: what this side has done, and what it last saw of the other. */
+int ring_send(struct channel *c, char *block, size_t n)
+{
+	struct ring *r = c->ring;
+	uint32_t at = (uint32_t)c->sent;
+	while (at - (uint32_t)c->received == c->depth) {
+		uint32_t seen = atomic_load_explicit(&r->received, memory_order_acquire);
+		if (seen == (uint32_t)c->received)
+			wait_while(&r->received, seen, &r->sender_sleeps);
+		c->received = atomic_load_explicit(&r->received, memory_order_acquire);
+	}
+	memcpy(r->slots + (at & (c->depth - 1)) * slot_of(n), block, n);
+	c->sent = at + 1;
+	atomic_store(&r->sent, at + 1);
+	wake(&r->sent, at + 1, &r->receiver_sleeps);
+	return 0;
+}
+
+int ring_recv(struct channel *c, char *block, size_t n)
+{
+	struct ring *r = c->ring;
+	uint32_t at = (uint32_t)c->received;
+	while (at == (uint32_t)c->sent) {
+		uint32_t seen = atomic_load_explicit(&r->sent, memory_order_acquire);
+		if (seen == at)
+			wait_while(&r->sent, seen, &r->receiver_sleeps);
+		c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
+	}
+	memcpy(block, r->slots + (at & (c->depth - 1)) * slot_of(n), n);
+	c->received = at + 1;
+	atomic_store(&r->received, at + 1);
+	uint32_t left = (uint32_t)c->sent - (at + 1);
+	if (left <= c->depth / 2)
+		wake(&r->received, at + 1, &r->sender_sleeps);
+	return 0;
+}
