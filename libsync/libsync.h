@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libsync: locks (later: semaphores, events, queues) for programs that must
+ * libsync: locks, semaphores, message queues and events for programs that must
  * stay correct when processes die. Linux only.
  *
  * Rules that hold for every function here:

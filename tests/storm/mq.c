@@ -271,10 +271,33 @@ static void strike(void)
 		kill(pid, SIGKILL);
 }
 
+/*
+ * On a slow machine nobody would get anywhere between two strikes: whenever a hundred have come without a
+ * sender that ended by itself, they come half as often; after one that did, twice as often again.
+ */
+static uint64_t pace(void)
+{
+	static uint64_t interval;
+	static unsigned strikes;
+	static unsigned long before;
+	if (!interval)
+		interval = opts.interval;
+	if (sent != before) {
+		before = sent;
+		strikes = 0;
+		if (interval > opts.interval)
+			interval /= 2;
+	} else if (++strikes % 100 == 0) {
+		interval *= 2;
+	}
+	return interval;
+}
+
 static uint64_t next_strike(void)
 {
+	uint64_t interval = pace();
 	/* Two draws: some come one right behind the other. */
-	return now_usec() + draw() % (opts.interval + 1) + draw() % (opts.interval + 1);
+	return now_usec() + draw() % (interval + 1) + draw() % (interval + 1);
 }
 
 static void sleep_until(uint64_t then)

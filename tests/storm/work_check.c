@@ -213,17 +213,18 @@ static void check_pair(const struct run *r, const struct run *next)
 		attempt++;
 }
 
-/* A run of a dead worker that came to say that it begins when the next one had. */
+/* A run of a dead worker that came to say that it begins when the next one had, or several more. */
 static void put_in_order(struct run *r, size_t n)
 {
 	for (size_t i = 1; journal && i < n; i++) {
-		if (!killed[r[i].worker] || r[i].attempt >= r[i - 1].attempt ||
-		    r[i - 1].end == PUT_BACK)
-			continue;
-		struct run late_one = r[i];
-		r[i] = r[i - 1];
-		r[i - 1] = late_one;
-		overlap += !late_one.ended;
+		for (size_t k = i; k > 0 && killed[r[k].worker] &&
+				   r[k].attempt < r[k - 1].attempt && r[k - 1].end != PUT_BACK;
+		     k--) {
+			struct run late_one = r[k];
+			r[k] = r[k - 1];
+			r[k - 1] = late_one;
+			overlap += k == i && !late_one.ended;
+		}
 	}
 }
 
