@@ -3,32 +3,8 @@
 # jobpool: pools of make's job tokens: what COMMAND gets of them, and pools that are shared by name.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
-
-SYNC_DIR=$scratch/sync
-mkdir "$SYNC_DIR" here
-export SYNC_DIR
-# Other tests have ledgers, too: those of these inodes are ours, pipes that a job of ours has seen, and FIFOs.
-no_ledgers() {
-	for inode in $(cat pipes 2>/dev/null) $(stat -c %i fifo 2>/dev/null); do
-		for ledger in /dev/shm/jobs.*."$(printf %x "$inode")".*; do
-			[ ! -e "$ledger" ] || { echo "$ledger" && return 1; }
-		done
-	done
-}
-# A job that tells how many of its kind there are, and lasts until it is told to end, if there is a FIFO "hold".
-cat >job <<'SH'
-#!/bin/sh
-: >"here/$$"
-ls -l /proc/self/fd | sed -n 's/.*pipe:.\([0-9]*\).*/\1/p' >>pipes
-find here -type f | wc -l >>crowd
-[ ! -p hold ] || { echo >>jobs; read -r x <>hold; }
-rm "here/$$"
-SH
-chmod +x job
-jobs_are() { [ "$(wc -l <"jobs" 2>/dev/null)" -eq "$1" ]; }
-at_most() { [ "$(sort -n crowd | tail -n 1)" -le "$1" ]; }
-in_pool() { semwait --value "jobserver:fifo:$SYNC_DIR/$1.jobs"; }
-empty() { [ -z "$(ls -A "$1")" ]; }
+# shellcheck source=tests/jobpool.sh
+. "$TOP/tests/jobpool.sh"
 
 # --- exit statuses ---
 
