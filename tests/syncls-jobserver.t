@@ -74,7 +74,7 @@ check "with both files and its ledger" test -z "$(ls pools)$(ledgers "$pool")"
 status_is 66 "66: then there is none" syncrm jobserver "$N"
 
 # --- a FIFO that others serve ---
-mkfifo fifo
+mkfifo -m 600 fifo
 fifo=$(stat -c %i fifo)
 exec 9<>fifo
 printf ++ >&9
