@@ -41,7 +41,7 @@ struct sync_survey *objects_look(unsigned types, const char *const *names)
 {
 	struct sync_survey *survey;
 	struct sync_survey_opts opts = {.types = types, .names = names};
-	if (!types || types & SYNC_TYPE_POOL)
+	if (!types || types & (SYNC_TYPE_POOL | SYNC_TYPE_JOBSERVER))
 		opts.directory = syncdir(false);
 	int r = sync_survey_open(&opts, &survey);
 	if (r == -EOPNOTSUPP)
@@ -64,12 +64,14 @@ void objects_say_blind(const struct sync_survey *survey, unsigned types)
 		{SYNC_BLIND_PROC, SYNC_TYPE_ALL,
 		 "processes of other users are hidden (/proc is mounted with hidepid): root sees "
 		 "them all"},
-		{SYNC_BLIND_SHM, SYNC_TYPE_SEM | SYNC_TYPE_SHM,
-		 "/dev/shm could not be listed, and so no posix: semaphores and memory"},
+		{SYNC_BLIND_SHM, SYNC_TYPE_SEM | SYNC_TYPE_SHM | SYNC_TYPE_JOBSERVER,
+		 "/dev/shm could not be listed, and so no posix: semaphores and memory, nor "
+		 "ledgers "
+		 "of jobservers"},
 		{SYNC_BLIND_SYSV, SYNC_TYPE_SEM | SYNC_TYPE_MQ | SYNC_TYPE_SHM,
 		 "this kernel tells of no System V objects"},
 		{SYNC_BLIND_EVENTS, SYNC_TYPE_EVENT, "names of events could not be listed"},
-		{SYNC_BLIND_POOLS, SYNC_TYPE_POOL,
+		{SYNC_BLIND_POOLS, SYNC_TYPE_POOL | SYNC_TYPE_JOBSERVER,
 		 "the directory of pools could not be listed: those in use are shown"},
 	};
 	unsigned blind;

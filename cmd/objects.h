@@ -6,7 +6,7 @@
 #include "libsync.h"
 
 /* The words for types, as in a usage line. */
-#define OBJECT_TYPES "lock|sem|mq|shm|event|pool"
+#define OBJECT_TYPES "lock|sem|mq|shm|event|pool|jobserver"
 
 /* The type of that word; 0: it is none. */
 unsigned objects_type(const char *word);

@@ -61,7 +61,8 @@ static void parse_operand(struct opts *o, const char *arg, struct argp_state *st
 		o->types = objects_type(arg);
 		if (!o->types)
 			argp_error(state,
-				   "invalid type '%s': expected lock, sem, mq, shm, event or pool",
+				   "invalid type '%s': expected lock, sem, mq, shm, event, pool "
+				   "or jobserver",
 				   arg);
 		return;
 	}
@@ -130,7 +131,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = OBJECT_TYPES " NAME...\n--stale [" OBJECT_TYPES "] [NAME...]\n"
+	.args_doc = OBJECT_TYPES " NAME...\n--stale [TYPE] [NAME...]\n"
 				 "--repair [sem] [NAME...]",
 	.doc = "Remove objects, unless somebody holds them or waits for them.\v"
 	       "NAME is as the other commands take it, and as syncls shows it.",

@@ -586,8 +586,8 @@ _syncbox_operand() {
 	'sempost 1') kind='any' ;;
 	'semwait 1') kind='any' ;;
 	'semwait 2') kind='command' ;;
-	'syncls 1') kind='choice lock sem mq shm event pool' ;;
-	'syncrm 1') kind='choice lock sem mq shm event pool' ;;
+	'syncls 1') kind='choice lock sem mq shm event pool jobserver' ;;
+	'syncrm 1') kind='choice lock sem mq shm event pool jobserver' ;;
 	'evfd rm '*) kind='any' ;;
 	'ipcbench '*) kind='any' ;;
 	'mqpipe send '*) kind='any' ;;

@@ -615,8 +615,8 @@ complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s v -l verbose -d 'Say o
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s '?' -l help -d 'Show the options'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -l usage -d 'Show a short usage message'
 complete -c syncbox -c syncrm -n '__syncbox_in syncrm' -s V -l version -d 'Show the version'
-complete -c syncbox -c syncls -n '__syncbox_picks syncls' -a 'lock sem mq shm event pool'
-complete -c syncbox -c syncrm -n '__syncbox_picks syncrm' -a 'lock sem mq shm event pool'
+complete -c syncbox -c syncls -n '__syncbox_picks syncls' -a 'lock sem mq shm event pool jobserver'
+complete -c syncbox -c syncrm -n '__syncbox_picks syncrm' -a 'lock sem mq shm event pool jobserver'
 complete -c syncbox -c evfd -c flock -c ipcbench -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n 'not __syncbox_wants file' -f
 complete -c syncbox -c evfd -c flock -c ipcbench -c jobpool -c lockrun -c mqpipe -c sempost -c semwait -c syncls -c syncrm -n '__syncbox_wants command' -a '(__syncbox_command)'
 

@@ -421,6 +421,23 @@ void sync_escrow_leave(struct sync_escrow *e)
 	(void)set_lock(e->fd, F_OFD_SETLK, F_UNLCK, 0, 0);
 }
 
+int sync_escrow_discard(const char *path, uint64_t ino, bool force)
+{
+	struct stat st;
+	int fd = sync_shm_open(path, sizeof(struct sync_ledger), NULL, NULL, &st);
+	if (fd < 0)
+		return fd;
+	int r = st.st_ino == ino ? 0 : -ESTALE;
+	if (!r && !force)
+		r = set_lock(fd, F_OFD_SETLK, F_WRLCK, 0, 0);
+	if (!r && !sync_shm_is(path, &st))
+		r = -ESTALE;
+	if (!r && unlink(path))
+		r = -errno;
+	close(fd);
+	return r == -EAGAIN ? -EBUSY : r;
+}
+
 int sync_escrow_lock_other(struct sync_escrow *e, uint32_t which)
 {
 	return try_lock(e->fd, OTHERS + which);

@@ -122,6 +122,12 @@ void sync_escrow_cancel_loan(struct sync_escrow *e);
 MUST_CHECK int sync_escrow_join(struct sync_escrow *e);
 void sync_escrow_leave(struct sync_escrow *e);
 
+/*
+ * Remove the name of a ledger whose semaphore is gone, with the debts in it, if it is the file INO; unless FORCE,
+ * under all its locks: -EBUSY somebody uses it. Who comes meanwhile gets -ESTALE of join(). -ENOENT; -ESTALE.
+ */
+MUST_CHECK int sync_escrow_discard(const char *path, uint64_t ino, bool force);
+
 /* Lock the thing with the number WHICH, any but 0, for this descriptor and its heirs. -EAGAIN. */
 MUST_CHECK int sync_escrow_lock_other(struct sync_escrow *e, uint32_t which);
 /* Wait for it. -EINTR. */

@@ -895,7 +895,9 @@ enum sync_type {
 	SYNC_TYPE_SHM = 1 << 3,   /* shared memory, POSIX and System V */
 	SYNC_TYPE_EVENT = 1 << 4, /* eventfds, and those that have a name */
 	SYNC_TYPE_POOL = 1 << 5,  /* pools of permits */
-	SYNC_TYPE_ALL = (1 << 6) - 1,
+	SYNC_TYPE_JOBSERVER =
+		1 << 6, /* jobservers: pools of jobpool(1), and others that clients of ours use */
+	SYNC_TYPE_ALL = (1 << 7) - 1,
 };
 
 /* What speaks against the removal of an object. */
@@ -924,7 +926,7 @@ struct sync_object {
 	enum sync_type type;
 	const char *
 		name; /* as every function here takes it; in shm "posix:/NAME", "sysv:0xKEY", "sysv:id=N" */
-	const char *path; /* of a lock, a pool: the file; NULL not known */
+	const char *path; /* of a lock, a pool, a jobserver: the file; NULL not known */
 	unsigned flags, use;
 	uid_t uid;   /* -1 not known */
 	mode_t mode; /* permissions; -1 not known */
@@ -941,8 +943,9 @@ struct sync_object {
 };
 
 struct sync_survey_opts {
-	unsigned types;        /* SYNC_TYPE_ bits; 0: all */
-	const char *directory; /* where pool:NAME lives; NULL: pools there are not listed */
+	unsigned types; /* SYNC_TYPE_ bits; 0: all */
+	const char
+		*directory; /* where pool:NAME lives, and NAME.jobs; NULL: those are not listed */
 	/* NULL, or names, and NULL: list these locks and queues also if nobody has them, or may list them. */
 	const char *const *names;
 };

@@ -31,6 +31,7 @@
 
 #include "escrow.h"
 #include "guard.h"
+#include "jobserver.h"
 #include "loan.h"
 #include "shmfile.h"
 
@@ -51,7 +52,7 @@ struct jobserver {
 	struct sync_map maps; /* nothing itself: the ledger's hangs from it */
 	struct sync_escrow escrow;
 	struct sync_loan *loan; /* the thread that will lend the slot; NULL */
-	char ledger_path[sizeof(SYNC_SHM_DIR "/jobs.") + 64];
+	char ledger_path[SYNC_JOBSERVER_LEDGER];
 	char fifo[4096]; /* its path; empty: a pipe */
 };
 
@@ -179,17 +180,33 @@ _Static_assert(offsetof(struct birth, sec) == 80 && sizeof(struct birth) == 256,
 enum { BIRTH_IS_KNOWN = 0x800 };
 
 /* A later FIFO may get the number of this one, but will not have been made at the same moment. */
-static int set_ledger_path(struct jobserver *p)
+void sync_jobserver_ledger(char *buf, size_t size, int dir, const char *path, const struct stat *st)
 {
 	struct birth b = {0};
-	if (fstat(p->fd, &p->file))
-		return -errno;
-	if (syscall(SYS_statx, p->fd, "", AT_EMPTY_PATH, BIRTH_IS_KNOWN, &b) ||
+	if (syscall(SYS_statx, dir, path, *path ? 0 : AT_EMPTY_PATH, BIRTH_IS_KNOWN, &b) ||
 	    !(b.mask & BIRTH_IS_KNOWN))
 		b = (struct birth){0};
-	snprintf(p->ledger_path, sizeof(p->ledger_path), SYNC_SHM_DIR "/jobs.%llx.%llx.%llx%08x",
-		 (unsigned long long)p->file.st_dev, (unsigned long long)p->file.st_ino,
-		 (unsigned long long)b.sec, b.nsec);
+	snprintf(buf, size, SYNC_SHM_DIR "/jobs.%llx.%llx.%llx%08x", (unsigned long long)st->st_dev,
+		 (unsigned long long)st->st_ino, (unsigned long long)b.sec, b.nsec);
+}
+
+bool sync_jobserver_is_ledger(const char *file, dev_t *dev, uint64_t *ino)
+{
+	unsigned long long d;
+	unsigned long long i;
+	int end = 0;
+	if (sscanf(file, "jobs.%llx.%llx.%*[0-9a-f]%n", &d, &i, &end) != 2 || !end || file[end])
+		return false;
+	*dev = (dev_t)d;
+	*ino = i;
+	return true;
+}
+
+static int set_ledger_path(struct jobserver *p)
+{
+	if (fstat(p->fd, &p->file))
+		return -errno;
+	sync_jobserver_ledger(p->ledger_path, sizeof(p->ledger_path), p->fd, "", &p->file);
 	p->counted = S_ISFIFO(p->file.st_mode);
 	return S_ISDIR(p->file.st_mode) || S_ISREG(p->file.st_mode) ? -EUCLEAN : 0;
 }

@@ -13,8 +13,8 @@
 #include "survey.h"
 
 static const struct sync_kind *const kinds[] = {
-	&sync_kind_lock, &sync_kind_sem,   &sync_kind_mq,
-	&sync_kind_shm,  &sync_kind_event, &sync_kind_pool,
+	&sync_kind_lock,  &sync_kind_sem,  &sync_kind_mq,        &sync_kind_shm,
+	&sync_kind_event, &sync_kind_pool, &sync_kind_jobserver,
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -407,8 +407,9 @@ static void look_for_hidepid(struct sync_survey *s)
 /* A locked file may be something else, which only its kind can tell. */
 static unsigned needed(const struct sync_survey *s)
 {
-	return s->opts.types |
-	       (s->opts.types & SYNC_TYPE_LOCK ? SYNC_TYPE_SEM | SYNC_TYPE_POOL : 0);
+	return s->opts.types | (s->opts.types & SYNC_TYPE_LOCK
+					? SYNC_TYPE_SEM | SYNC_TYPE_POOL | SYNC_TYPE_JOBSERVER
+					: 0);
 }
 
 static void drop_others(struct sync_survey *s)

@@ -151,7 +151,7 @@ struct sync_kind {
 	bool (*matches)(const struct sync_object *o, const char *name);
 };
 extern const struct sync_kind sync_kind_lock, sync_kind_sem, sync_kind_mq, sync_kind_shm,
-	sync_kind_event, sync_kind_pool;
+	sync_kind_event, sync_kind_pool, sync_kind_jobserver;
 
 /* What a System V object is called: by its key's name if that can be found, by key, or by number. */
 void sync_label_name(char *buf, size_t size, uint32_t key, int id, uid_t creator);

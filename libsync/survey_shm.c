@@ -9,6 +9,7 @@
 #include <sys/shm.h>
 #include <unistd.h>
 
+#include "jobserver.h"
 #include "shmfile.h"
 #include "survey.h"
 
@@ -100,11 +101,14 @@ static void add_posix(struct sync_survey *s, int dir, const char *file)
 
 static void list_posix(struct sync_survey *s)
 {
+	dev_t dev;
+	uint64_t ino;
 	DIR *dir = opendir(SYNC_SHM_DIR);
 	if (!dir)
 		s->blind |= SYNC_BLIND_SHM;
 	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
-		if (strncmp(d->d_name, "sem.", 4) != 0 && strncmp(d->d_name, "dbt.", 4) != 0)
+		if (strncmp(d->d_name, "sem.", 4) != 0 && strncmp(d->d_name, "dbt.", 4) != 0 &&
+		    !sync_jobserver_is_ledger(d->d_name, &dev, &ino))
 			add_posix(s, dirfd(dir), d->d_name);
 	if (dir)
 		closedir(dir);

@@ -71,7 +71,7 @@ mqpipe send --need-reader=||nothing is offered for a duration that may be missin
 mqpipe send aa||nothing is offered for QUEUE
 mqpipe send queue aa||nothing is offered for MESSAGE
 mqpipe move queue aa||nothing is offered for a second queue
-syncls |event lock mq pool sem shm|a type is offered where one can be
+syncls |event jobserver lock mq pool sem shm|a type is offered where one can be
 syncls --tree s|sem shm|behind an option, too
 syncrm po|pool|a type is completed
 syncrm pool aa||nothing is offered for a NAME

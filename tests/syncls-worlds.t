@@ -98,7 +98,7 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
 		skip "/proc with hidepid=2" "needs root, and a /proc that can be mounted so"
 	fi
 	status_is 0 "without /dev/shm" unshare -m sh -c 'mount -t tmpfs none /dev && syncls sem'
-	says '*no posix: semaphores and memory' "it says so"
+	says '*no posix: semaphores and memory, nor ledgers of jobservers' "it says so"
 
 	mkdir m
 	made flock m/L

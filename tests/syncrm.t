@@ -31,7 +31,7 @@ mqpipe create /$N.a 2>/dev/null && mq=yes
 # --- exit statuses ---
 status_is 64 "64: nothing to remove" syncrm
 status_is 64 "64: no type" syncrm L
-says "*expected lock, sem, mq, shm, event or pool*" "it says which there are"
+says "*expected lock, sem, mq, shm, event, pool or jobserver*" "it says which there are"
 status_is 64 "64: a type without a name" syncrm lock
 status_is 64 "64: --yes alone" syncrm --yes lock L
 status_is 64 "64: --stale with --force" syncrm --stale --force

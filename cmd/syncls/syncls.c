@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* syncls: list locks, semaphores, queues, memory, events and pools, who holds them and who waits. */
+/* syncls: list locks, semaphores, queues, memory, events, pools and jobservers, who holds them and who waits. */
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -129,8 +129,9 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "[" OBJECT_TYPES "] [NAME...]\n--who [" OBJECT_TYPES "] NAME...\n--facilities",
-	.doc = "List locks, semaphores, message queues, shared memory, events and pools: who holds "
-	       "them, who waits for them, what is left over.\v"
+	.doc = "List locks, semaphores, message queues, shared memory, events, pools and "
+	       "jobservers: who "
+	       "holds them, who waits for them, what is left over.\v"
 	       "NAME is as the other commands take it, and as the list shows it.",
 };
 
