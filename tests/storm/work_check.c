@@ -10,7 +10,8 @@
  *	lost		jobs that were never done: none with a journal; without one, no more than were flying
  *	needless	runs of a job that was done, whose worker was not killed
  *	forgotten	with a journal: jobs whose worker was killed, and which nobody has run again
- *	attempt		with a journal: runs whose MQPIPE_ATTEMPT is not higher than that of the run before
+ *	attempt		with a journal: runs whose MQPIPE_ATTEMPT is not higher than that of the run before, though
+ *			the job was not put back, which begins anew
  *	strange		lines that make no sense; runs that no worker knows
  * Usage, where it lies: work-check. Status 1: there is a fault.
  */
@@ -32,6 +33,8 @@ struct run {
 
 static unsigned long jobs, again_all, twice, retried, flying, lost, needless, forgotten, overlap,
 	attempt, strange;
+static unsigned long
+	unseen; /* jobs that were put back though no line of the log tells that they had begun */
 static int journal;
 static bool *killed, *late; /* by worker */
 static unsigned workers;
@@ -133,6 +136,8 @@ static void set_end(unsigned worker, int pid, enum end end)
 	struct run *r = find(worker, pid);
 	if (r)
 		r->end = end;
+	else if (end == PUT_BACK)
+		unseen++;
 }
 
 static void read_events(unsigned worker)
@@ -167,8 +172,7 @@ static void read_events(unsigned worker)
 			list[n] = (struct known){0};
 		}
 		list[job - 1].end = end_of(event);
-		if (pid)
-			set_end(worker, pid, end_of(event));
+		set_end(worker, pid, end_of(event));
 	}
 	fclose(f);
 	for (size_t i = 0; i < n; i++) {
@@ -277,6 +281,8 @@ int main(void)
 	for (unsigned i = 0; i < workers; i++)
 		read_events(i);
 	check_all();
+	/* Of which job such a one was nobody knows. */
+	attempt -= attempt < unseen ? attempt : unseen;
 	bool bad = lost > (journal ? 0 : flying) || needless || forgotten || attempt || strange;
 	printf("runs=%zu again=%lu twice=%lu retried=%lu flying=%lu overlap=%lu ", count, again_all,
 	       twice, retried, flying, overlap);
