@@ -23,7 +23,7 @@ struct lockset {
 	unsigned flags; /* SYNC_LOCK_ bits for every lock */
 	mode_t create_mode;
 	bool reentrant;
-	bool no_lend; /* inside make: keep our slot while we wait */
+	bool no_lend;          /* inside make: keep our slot while we wait */
 	struct report *report; /* NULL: nobody wants to know */
 	/* ours */
 	const struct timespec *deadline;

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034 # others use what is set here
+# shellcheck shell=sh disable=SC2034,SC2154 # lib.sh sets scratch, others use what is set here
 # SPDX-License-Identifier: MIT
 # For the tests of jobpool: a directory for its pools, and ./job, which counts those of its kind.
 #
