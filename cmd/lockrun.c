@@ -328,7 +328,7 @@ static void refuse_supervisor_options(const struct opts *o)
 static int run_supervised(const struct opts *o, struct lockset *set)
 {
 	int fds[LOCKSET_MAX + 1];
-	struct heirs heirs;
+	struct heirs heirs = {-1, -1};
 	struct limit limit;
 	struct child_plan plan = {.argv = o->command, .keep = fds};
 	plan.keep_count = lockset_fds(set, fds);

@@ -350,14 +350,14 @@ static void hide_jobserver(const struct opts *o)
 }
 
 /* To the end of COMMAND; its status. */
-static int supervise(const struct opts *o, struct child_plan *plan)
+static int supervise(const struct opts *o, struct child_plan plan)
 {
 	struct limit limit;
 	if (limit_wanted(&o->limit)) {
-		plan->limit = &limit;
-		plan->limit_opts = &o->limit;
+		plan.limit = &limit;
+		plan.limit_opts = &o->limit;
 	}
-	int status = child_run(plan);
+	int status = child_run(&plan);
 	if (status >= 0)
 		return status;
 	warn("cannot start %s: %s: it was not run", quote(o->command[0]), strerror(-status));
@@ -367,7 +367,7 @@ static int supervise(const struct opts *o, struct child_plan *plan)
 /* There is no jobserver: we are one job, and have its slot. */
 static int run_alone(const struct opts *o, const char *why)
 {
-	struct child_plan plan = {.argv = o->command};
+	const struct child_plan plan = {.argv = o->command};
 	if (!o->command)
 		die(EXIT_NO_OBJECT, "no jobserver: %s", *why ? why : "make -n does nothing");
 	if (*why && !o->common.quiet)
@@ -377,7 +377,7 @@ static int run_alone(const struct opts *o, const char *why)
 	if (!limit_wanted(&o->limit))
 		return child_exec(&plan);
 	child_hold_signals();
-	return supervise(o, &plan);
+	return supervise(o, plan);
 }
 
 /*
@@ -402,7 +402,7 @@ static int run_command(struct job *j, bool in_place, bool by_kernel)
 	}
 	if (in_place)
 		return child_exec(&plan);
-	int status = supervise(o, &plan);
+	int status = supervise(o, plan);
 	int r = by_kernel ? 0 : sync_sem_release(j->wants[0].sem);
 	if (r)
 		semfail("give back to", j->wants[0].sem, 0, r);

@@ -133,9 +133,9 @@ static void add_pool(struct sync_survey *s, const char *path, const char *lock_p
 	set_times(o, &fifo);
 	if (has_ledger)
 		claim_ledger(s, o, &st);
+	o->capacity = read_size(lock_path);
 	free((char *)o->path);
 	o->path = strdup(path);
-	o->capacity = read_size(lock_path);
 }
 
 static void list_pools(struct sync_survey *s)

@@ -434,7 +434,7 @@ static void waits_for_word(struct look *l, uintptr_t word)
 /* The kernel's list tells no process for ofd locks, so its line could be anybody's: the argument is exact. */
 static void read_record(const struct look *l, struct sync_sight *g, unsigned long where)
 {
-	struct flock record;
+	struct flock record = {0};
 	if (!read_memory(l, where, &record, sizeof(record)) || record.l_whence != SEEK_SET ||
 	    record.l_start < 0 || record.l_len < 0)
 		return;
