@@ -322,6 +322,12 @@ fail:
 	return NULL;
 }
 
+void sync_survey_set_file(struct sync_object *o, const char *path)
+{
+	free((char *)o->path);
+	o->path = strdup(path);
+}
+
 void sync_survey_detail(struct sync_object *o, const char *name, int64_t value)
 {
 	size_t i = 0;

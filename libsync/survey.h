@@ -124,6 +124,8 @@ void sync_survey_wipe(struct sync_survey *s);
 __attribute__((format(printf, 3, 4))) struct sync_object *
 sync_survey_add(struct sync_survey *s, enum sync_type type, const char *format, ...);
 void sync_survey_detail(struct sync_object *o, const char *name, int64_t value);
+/* The file of the object, instead of the one before; a copy. */
+void sync_survey_set_file(struct sync_object *o, const char *path);
 /* A sight as others are told of it. */
 void sync_survey_owner(struct sync_survey *s, const struct sync_sight *sight,
 		       struct sync_owner *out);

@@ -134,8 +134,7 @@ static void add_pool(struct sync_survey *s, const char *path, const char *lock_p
 	if (has_ledger)
 		claim_ledger(s, o, &st);
 	o->capacity = read_size(lock_path);
-	free((char *)o->path);
-	o->path = strdup(path);
+	sync_survey_set_file(o, path);
 }
 
 static void list_pools(struct sync_survey *s)
@@ -174,7 +173,7 @@ static void add_ledger(struct sync_survey *s, int dir, const char *file)
 							  "jobserver:" SYNC_SHM_DIR "/%s", file);
 	if (!o)
 		return;
-	o->path = strdup(o->name + strlen("jobserver:"));
+	sync_survey_set_file(o, o->name + strlen("jobserver:"));
 	watch_server(s, o, dev, ino);
 	claim_ledger(s, o, &st);
 	set_times(o, &st); /* it was made like the jobserver */
