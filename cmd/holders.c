@@ -267,7 +267,8 @@ const char *holders_json(char *buf, size_t size, const struct sync_lock *lock, e
 				break;
 		free(list);
 	}
-	strcat(buf, "]"); /* append_json() has left room for it */
+	size_t used = strlen(buf); /* append_json() has left room */
+	snprintf(buf + used, size - used, "]");
 	return buf;
 }
 
