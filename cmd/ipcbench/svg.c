@@ -57,10 +57,14 @@ static int line_of(const struct chart *c, const struct facility *f)
 static int floor_of(double x)
 {
 	int n = 0;
-	for (; x >= 10; x /= 10)
+	while (x >= 10) {
+		x /= 10;
 		n++;
-	for (; x < 1; x *= 10)
+	}
+	while (x < 1) {
+		x *= 10;
 		n--;
+	}
 	return n;
 }
 
@@ -91,7 +95,9 @@ static double log_of(double x)
 	for (int i = 0; i > whole; i--)
 		part *= 10;
 	double sum = whole;
-	for (double bit = 0.5; bit > 1e-4; bit /= 2) {
+	double bit = 1;
+	for (int i = 0; i < 13; i++) { /* to 1e-4 */
+		bit /= 2;
 		part *= part;
 		if (part >= 10) {
 			part /= 10;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A ring in System V shared memory. */
 #include <errno.h>
+#include <stdint.h>
 #include <sys/shm.h>
 
 #include "ring.h"
@@ -18,7 +19,7 @@ static int open_shm(struct channel *c)
 	int err = errno;
 	shmctl(id, IPC_RMID, NULL);
 	errno = err;
-	if (mem == (void *)-1)
+	if ((intptr_t)mem == -1)
 		return refuse_errno(c, "attach System V shared memory", NULL);
 	ring_init(c, mem);
 	return 0;

@@ -18,16 +18,16 @@ int turns_begin(struct channel *c, enum side side, turns_lock *take)
 
 int turns_send(struct channel *c, turns_lock *take, turns_lock *give)
 {
-	int r = take(c, (c->sent + 1) & 1);
+	int r = take(c, (int)((c->sent + 1) & 1));
 	if (r)
 		return r;
-	return give(c, c->sent++ & 1);
+	return give(c, (int)(c->sent++ & 1));
 }
 
 int turns_recv(struct channel *c, turns_lock *take, turns_lock *give)
 {
-	int r = take(c, c->received & 1);
+	int r = take(c, (int)(c->received & 1));
 	if (r)
 		return r;
-	return give(c, c->received++ & 1);
+	return give(c, (int)(c->received++ & 1));
 }
