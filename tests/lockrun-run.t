@@ -6,7 +6,7 @@
 SYNC_DIR=$scratch
 K=$(printf 0x5e%06x $$)
 export SYNC_DIR
-trap 'ipcrm -S "$K" 2>/dev/null; rm -f "/dev/shm/sem.run$$"*; cleanup' EXIT
+trap 'ipcrm -S "$K" 2>/dev/null; rm -f "/dev/shm/sem.run$$"* "/dev/shm/dbt.run$$"*; cleanup' EXIT
 
 # --- statuses ---
 
@@ -105,7 +105,8 @@ perl -e 'use POSIX; exit if fork; setsid; POSIX::close($_) for 3 .. 100; $SIG{TE
 trap '' TERM
 while :; do sleep 1; done # ok: a job
 SH
-STUBBORN=$$ lockrun --max-run=1 --kill-after=0.3 L sh last 2>err.txt &
+# The mark is the job's only: lockrun itself is still there for a moment when the lock is free.
+lockrun --max-run=1 --kill-after=0.3 L env STUBBORN=$$ sh last 2>err.txt &
 job=$!
 has_it() { holds L || gone $job; }
 wait_for has_it
@@ -201,9 +202,9 @@ wait $!
 status=$?
 check "which goes on" test $status -eq 4
 check "once" test "$(wc -l <warned)" -eq 1
-semwait --warn-after=0.05 "sysv:$K" sh -c 'read x <go; exit 4' 2>warned &
-wait_for grep -q . warned
-check "semwait --warn-after" test "$(cat warned)" = "semwait: 'sh' runs longer than --warn-after, and goes on"
+semwait --warn-after=0.05 "sysv:$K" sh -c 'read x <go; exit 4' 2>also_warned &
+wait_for grep -q . also_warned
+check "semwait --warn-after" test "$(cat also_warned)" = "semwait: 'sh' runs longer than --warn-after, and goes on"
 release go
 wait $!
 
