@@ -3,6 +3,7 @@
 #ifndef LIBSYNC_LABEL_H
 #define LIBSYNC_LABEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,5 +11,7 @@
 void sync_label_set(const char *name, uint32_t key);
 /* It is gone, which UID had made. */
 void sync_label_drop(uint32_t key, uid_t uid);
+/* Is this the name of a file of labels in SYNC_SHM_DIR? */
+bool sync_label_is_file(const char *name);
 
 #endif

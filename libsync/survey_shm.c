@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "jobserver.h"
+#include "label.h"
 #include "shmfile.h"
 #include "survey.h"
 
@@ -108,6 +109,7 @@ static void list_posix(struct sync_survey *s)
 		s->blind |= SYNC_BLIND_SHM;
 	for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
 		if (strncmp(d->d_name, "sem.", 4) != 0 && strncmp(d->d_name, "dbt.", 4) != 0 &&
+		    !sync_label_is_file(d->d_name) &&
 		    !sync_jobserver_is_ledger(d->d_name, &dev, &ino))
 			add_posix(s, dirfd(dir), d->d_name);
 	if (dir)

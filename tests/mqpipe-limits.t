@@ -10,7 +10,8 @@ strange=$(printf 'a\033[2J\n\001%s' $$)
 many="$Q.1 $Q.2 $Q.3 $Q.4 $Q.5 $Q.6 $Q.7 $Q.8 $Q.9"
 made="$Q $V $many"
 # shellcheck disable=SC2086 # lists
-trap '$as mqpipe rm -f $made; mqpipe rm -f $made "$strange"; cleanup' EXIT
+uid=none
+trap '$as mqpipe rm -f $made; mqpipe rm -f $made "$strange"; rm -f "/dev/shm/sysv.$uid"; cleanup' EXIT
 messages_are() { mqpipe info -s "$1" | grep -qx "MQ_MESSAGES=$2"; }
 all() { mqpipe recv -e "$@" | tr '\n' ,; }
 sysctl() { cat "/proc/sys/$1"; }
