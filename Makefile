@@ -35,7 +35,6 @@ compile = $(CC) -std=gnu11 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) -fvisibility=hidden
 applets := $(shell sed -n 's/^APPLET(\(.*\))/\1/p' cmd/applets.def)
 # Those that bear the name of a command of others; DROPINS=yes installs them under it.
 dropins := $(patsubst cmd/%.c,%,$(shell grep -l '\.drop_in = true' cmd/*.c))
-# In the order of linking: what every start needs lies together in front.
 cmd_src := $(wildcard cmd/*.c)
 folder_src := $(wildcard cmd/*/*.c)
 lib_src := $(wildcard libsync/*.c)
@@ -86,9 +85,9 @@ $(B)/pic/%.o: %.c
 	$(call say,CC)$(compile) -fPIC -c $< -o $@
 
 # The library goes in statically: a private .so costs a tenth of a millisecond at every start.
-$(B)/bin/syncbox: $(cmd_obj) $(lib_obj) $(folder_obj)
+$(B)/bin/syncbox: $(cmd_obj) $(lib_obj) $(folder_obj) build-aux/hot.ld
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(ARGP_FOUND) -lpthread -o $@
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LAYOUT) $(ARGP_FOUND) -lpthread -o $@
 
 $(links): | $(B)/bin/syncbox
 	$(call say,LN)ln -sf syncbox $@

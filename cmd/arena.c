@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first few kilobytes that are allocated lie beside our other data, on pages that a start touches
- * anyway: the libc's allocator, whose own start costs six system calls and three page faults (musl; with
+ * The first few kilobytes that are allocated lie in main's frame, on pages of the stack that the dynamic linker has
+ * used: the libc's allocator, whose own start costs six system calls and three page faults (musl; with
  * glibc three and one), is not woken by a command that only takes a lock and execs. What is more, the
  * libc allocates as ever.
  *
@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "arena.h"
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -29,23 +31,29 @@
 /* For the shared libc as well: its argp allocates. */
 #define EXPORTED __attribute__((visibility("default")))
 
-enum { ARENA = 2560, ALIGN = 16 };
+#define ALIGN ARENA_ALIGN
 
 /* A block is preceded by its size. What is freed is not used again: the arena only serves a start. */
-static _Alignas(ALIGN) unsigned char arena[ARENA];
-static _Atomic size_t used;
+static unsigned char *arena;
+static _Atomic size_t used = ARENA;
 
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 extern void __libc_free(void *block);
 
-static bool ours(const void *block)
+void arena_begin(void *memory)
 {
-	return (uintptr_t)block - (uintptr_t)arena < ARENA;
+	arena = memory;
+	used = 0;
 }
 
-/* Zeroed, as it was never used; NULL: the libc's turn. */
+static bool ours(const void *block)
+{
+	return arena && (uintptr_t)block - (uintptr_t)arena < ARENA;
+}
+
+/* NULL: the libc's turn. */
 static void *take(size_t size)
 {
 	if (size > ARENA)
@@ -74,7 +82,7 @@ EXPORTED void *malloc(size_t size)
 EXPORTED void *calloc(size_t n, size_t size)
 {
 	void *block = size && n > ARENA / size ? NULL : take(n * size);
-	return block ? block : __libc_calloc(n, size);
+	return block ? memset(block, 0, n * size) : __libc_calloc(n, size);
 }
 
 EXPORTED void free(void *block)
@@ -95,6 +103,13 @@ EXPORTED void *realloc(void *block, size_t size)
 		return block;
 	void *larger = allocate(size);
 	return larger ? memcpy(larger, block, before) : NULL;
+}
+
+#else
+
+void arena_begin(void *memory)
+{
+	(void)memory;
 }
 
 #endif

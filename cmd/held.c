@@ -160,17 +160,22 @@ static size_t copy_live(char *at, size_t size, const char *old, const struct syn
 
 int held_export(struct sync_lock_want *wants, size_t count)
 {
-	static char entry[sizeof(VARIABLE "=") + LONGEST];
-	char *const value = entry + strlen(VARIABLE "=");
-	char *at = value;
 	const char *old = secure_getenv(VARIABLE);
 	size_t length = old ? strlen(old) : 0;
-	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
 	bool too_many = length + count * LONGEST_CLAIM >= LONGEST;
+	char *entry = malloc(sizeof(VARIABLE "=") +
+			     (too_many ? LONGEST : length + count * LONGEST_CLAIM));
+	if (!entry)
+		return -ENOMEM;
+	char *const value = entry + strlen(VARIABLE "=");
+	char *at = value;
+	memcpy(entry, VARIABLE "=", sizeof(VARIABLE "="));
 	if (too_many)
 		length = copy_live(value, LONGEST, old ? old : "", wants, count);
-	if (length + count * LONGEST_CLAIM >= LONGEST)
+	if (length + count * LONGEST_CLAIM >= LONGEST) {
+		free(entry);
 		return -E2BIG;
+	}
 	if (!too_many && length)
 		memcpy(value, old, length);
 	at += length;

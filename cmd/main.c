@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "applet.h"
+#include "arena.h"
 #include "exitcode.h"
 #include "say.h"
 
@@ -269,6 +270,8 @@ int main(int argc, char **argv)
 {
 	static char syncbox[] = "syncbox";
 	static char *no_words[] = {syncbox, NULL};
+	_Alignas(ARENA_ALIGN) unsigned char first[ARENA];
+	arena_begin(first);
 	fill_standard_descriptors();
 	if (argc < 1) { /* the kernel allows it */
 		argc = 1;
@@ -284,5 +287,6 @@ int main(int argc, char **argv)
 			argv++;
 		}
 	}
-	return run_applet(a ? a : &applet_syncbox, argc, argv);
+	exit(run_applet(a ? a : &applet_syncbox, argc,
+			argv)); /* and not return: `first` is in use */
 }

@@ -473,7 +473,8 @@ static int run(int argc, char **argv)
 	const char *why;
 	/* Static: the data page is touched anyway, another page of stack need not be. */
 	static struct opts o;
-	static struct job j = {.opts = &o};
+	static struct job j;
+	j.opts = &o;
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

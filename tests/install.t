@@ -164,6 +164,23 @@ else
 	skip "fish finds the completions" "fish is not installed"
 fi
 
+# --- what a start touches ---
+
+# Each page costs a fault: build-aux/hot.ld.
+if [ -z "${SANITIZE-}" ] && command -v readelf >/dev/null; then
+	readelf -SW "$BUILD/bin/syncbox" | sed 's/^ *\[ *[0-9]*\] *//' >sections
+	readelf -lW "$BUILD/bin/syncbox" >segments
+	number() { printf %d "0x${1#0x}"; }
+	hot=$(awk '$1 == ".hot" { print $3, $5 }' sections)
+	check "the code of a start of lockrun ends within the first 64 KiB of the file" \
+		test "$(($(number "${hot% *}") % 0x400000 + $(number "${hot#* }")))" -le 65536
+	written=$(awk '$1 == "LOAD" && $7 == "RW" { print $3, $5 }' segments)
+	check "what it writes of the file is in one page" test \
+		"$(($(number "${written% *}") % 4096 + $(number "${written#* }")))" -le 4096
+else
+	skip "what a start touches" "another layout under a sanitizer, or no readelf"
+fi
+
 # --- syncbox --install ---
 
 mkdir links

@@ -140,7 +140,7 @@ for f in $sources tests/*/*.[ch]; do
 done
 for f in tests/*.sh tests/*.t tests/storm/run* tests/bench/run* completions/*.sh build-aux/*; do
 	[ -f "$f" ] || continue
-	sed -n '2,4p' "$f" | grep -v SPDX | grep -qE '^# ?[A-Za-z0-9]' || silent="$silent $f"
+	sed -n '2,4p' "$f" | grep -v SPDX | grep -qE '^(#| \*) ?[A-Za-z0-9]' || silent="$silent $f"
 done
 err=$silent
 [ -z "$silent" ]

@@ -186,8 +186,9 @@ static struct sync_queue *open_like(const struct sync_queue_opts *asked, const c
 static int run(int argc, char **argv)
 {
 	static struct opts o;
-	static struct mover v = {.o = &o};
+	static struct mover v;
 	const struct sync_queue_opts look = {.flags = SYNC_QUEUE_RECV};
+	v.o = &o;
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

@@ -204,7 +204,9 @@ static int receive_all(struct receiver *r)
 static int run(int argc, char **argv)
 {
 	static struct opts o;
-	static struct receiver r = {.o = &o, .source.o = &o.source};
+	static struct receiver r;
+	r.o = &o;
+	r.source.o = &o.source;
 	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

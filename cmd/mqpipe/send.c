@@ -529,7 +529,8 @@ static void report(const struct sender *s)
 static int run(int argc, char **argv)
 {
 	static struct opts o;
-	static struct sender s = {.o = &o};
+	static struct sender s;
+	s.o = &o;
 	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));

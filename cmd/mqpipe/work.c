@@ -460,7 +460,9 @@ static const char *describe(char *buf, size_t size, const void *what)
 static int run(int argc, char **argv)
 {
 	static struct work_opts o;
-	static struct worker w = {.o = &o, .source.o = &o.source};
+	static struct worker w;
+	w.o = &o;
+	w.source.o = &o.source;
 	error_t err = argp_parse(&work_argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
