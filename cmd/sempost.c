@@ -197,11 +197,6 @@ static int drain(struct opts *o, struct sync_sem *sem, const struct timespec *de
 static int resize(const struct opts *o, struct sync_sem *sem)
 {
 	int r = sync_sem_resize(sem, o->size);
-	if (r == -ERANGE) {
-		warn("cannot resize %s: %u permits are more than it can have", quote(o->name),
-		     o->size);
-		return EXIT_BAD_USAGE;
-	}
 	if (r)
 		return semfail("resize", sem, 0, r);
 	if (o->common.verbose)
@@ -236,6 +231,9 @@ static void check_kind(const struct opts *o)
 		    quote(o->name));
 	if ((o->action == RESIZE || o->action == DRAIN) && !(can & SYNC_CAP_RESIZE))
 		die(EXIT_BAD_USAGE, "%s: only a pool can be resized or drained", quote(o->name));
+	if (o->action == RESIZE && o->size > sync_sem_max_of(o->name))
+		die(EXIT_BAD_USAGE, "cannot resize %s: %u permits are more than it can have",
+		    quote(o->name), o->size);
 }
 
 static int run(int argc, char **argv)

@@ -440,6 +440,9 @@ static unsigned check_kinds(const struct opts *o)
 		if (o->asks[i].count > 1 && !(can & SYNC_CAP_COUNT))
 			die(EXIT_BAD_USAGE,
 			    "%s: of this kind only one permit at a time can be taken", quote(name));
+		if (o->asks[i].count > sync_sem_max_of(name))
+			die(EXIT_BAD_USAGE, "%s can never have %u permits: %u at most", quote(name),
+			    o->asks[i].count, sync_sem_max_of(name));
 		caps &= can;
 	}
 	bool needs_owner = !o->command && !o->by_fd && !o->zero && !o->value && !o->path &&

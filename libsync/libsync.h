@@ -312,11 +312,11 @@ enum {
 	SYNC_CAP_SERVED = 1 << 21, /* others serve it, and count on getting each permit back */
 };
 
-/* The most permits that a semaphore of this scheme can have; 0 for an unknown scheme. */
-unsigned sync_sem_max(const char *scheme);
-
 /* What a semaphore of that name can do: SYNC_CAP_ bits. Whether there is one is not asked. */
 unsigned sync_sem_caps_of(const char *name);
+
+/* The most permits that a semaphore of that name can have. Whether there is one is not asked. */
+unsigned sync_sem_max_of(const char *name);
 
 /*
  * Open the semaphore NAME, or make it: nobody ever sees one half made, and whoever makes it may be

@@ -40,10 +40,10 @@ SYNC_API unsigned sync_sem_caps_of(const char *name)
 	return backend_of(name, &rest)->caps;
 }
 
-SYNC_API unsigned sync_sem_max(const char *scheme)
+SYNC_API unsigned sync_sem_max_of(const char *name)
 {
-	const struct sync_sem_ops *ops = find(scheme, strlen(scheme));
-	return ops ? ops->max : 0;
+	const char *rest;
+	return backend_of(name, &rest)->max;
 }
 
 /* ---- open, close ---- */

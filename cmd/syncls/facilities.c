@@ -191,7 +191,7 @@ static void lock_limits(FILE *f)
 
 static void pool_limits(FILE *f)
 {
-	fprintf(f, "%u permits", sync_sem_max(objects_word(SYNC_TYPE_POOL)));
+	fprintf(f, "%u permits", sync_sem_max_of("pool:any"));
 }
 
 static const struct facility facilities[] = {

@@ -103,13 +103,17 @@ static void bare_name(void)
 	sync_sem_close(bare);
 }
 
+static unsigned most_permits(void)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%s:any", scheme);
+	return sync_sem_max_of(text);
+}
+
 static void limits(void)
 {
-	char text[16];
-	snprintf(text, sizeof(text), "%s", scheme);
-	claim(sync_sem_max(text) > 0, "the most permits of a scheme are known");
-	is((int)sync_sem_max("nosuch"), 0, "and 0 of an unknown one");
-	is((int)sync_sem_max(""), 0, "also of none");
+	claim(most_permits() > 0, "the most permits of a semaphore are known");
+	is((int)sync_sem_max_of("nosuch"), (int)sync_sem_max_of("sysv:nosuch"), "of a bare name, too");
 }
 
 /* ---- open, make ---- */
@@ -132,11 +136,11 @@ static void making(void)
 	s = make_sem("none", 0);
 	is(value(s), 0, "it can be made without permits");
 	sync_sem_close(s);
-	is(open_tag("over", SYNC_SEM_CREATE, sync_sem_max(scheme) + 1, &s), -ERANGE,
+	is(open_tag("over", SYNC_SEM_CREATE, most_permits() + 1, &s), -ERANGE,
 	   "more permits than there can be are -ERANGE");
 	is(value_of("over"), -ENOENT, "and nothing is made");
-	s = make_sem("most", sync_sem_max(scheme));
-	is(value(s), (int)sync_sem_max(scheme), "as many as there can be are not");
+	s = make_sem("most", most_permits());
+	is(value(s), (int)most_permits(), "as many as there can be are not");
 	need(sync_sem_unlink(s) == 0, "remove it");
 	is(value_of("most"), -ENOENT, "a semaphore that was removed is -ENOENT");
 	claim(sync_sem_unlink(s) < 0, "it cannot be removed twice");
@@ -227,7 +231,7 @@ static void takes_and_gives(void)
 static void several(void)
 {
 	struct sync_sem *s = make_sem("several", 3);
-	unsigned most = sync_sem_max(scheme);
+	unsigned most = most_permits();
 	if (!(caps & SYNC_CAP_COUNT)) {
 		is(sync_sem_wait(s, 2, SYNC_SEM_OWNED, SYNC_NOW), -EOPNOTSUPP,
 		   "to take several at once is -EOPNOTSUPP");
@@ -282,7 +286,7 @@ static void unowned(void)
 static void posts(void)
 {
 	struct sync_sem *s = make_sem("post", 1);
-	unsigned most = sync_sem_max(scheme);
+	unsigned most = most_permits();
 	if (!(caps & SYNC_CAP_SHARE)) {
 		skip("nobody can post", "limits of a post");
 		sync_sem_close(s);
