@@ -15,8 +15,11 @@ CC = $(STATIC_CC)
 CFLAGS = $(STATIC_CFLAGS)
 LDFLAGS = $(STATIC_LDFLAGS)
 endif
+complete := -Wl,-z,defs
 ifdef SANITIZE
 B := build/sanitize
+# What clang's sanitizers need comes with the program.
+complete :=
 CFLAGS += -O1 -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
@@ -94,7 +97,7 @@ $(links): | $(B)/bin/syncbox
 
 $(so): $(pic_obj) libsync/libsync.map
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,defs \
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) $(complete) \
 		-Wl,--version-script=libsync/libsync.map $(pic_obj) -lpthread -o $@
 
 $(B)/lib/libsync.so: $(so)

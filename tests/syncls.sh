@@ -38,11 +38,19 @@ fields() {
 	# shellcheck disable=SC2086 # words
 	syncls --json "$@" | perl ask.pl field $list
 }
+# A waiter whom a timer has just interrupted is in no call for a moment.
 people() {
-	list=$1 fields=$2
+	list=$1 fields=$2 looks=0
 	shift 2
-	# shellcheck disable=SC2086 # words
-	syncls --json "$@" | perl ask.pl people "$list" $fields
+	while :; do
+		# shellcheck disable=SC2086 # words
+		answer=$(syncls --json "$@" | perl ask.pl people "$list" $fields)
+		case "$list $fields $answer" in
+		waiters*call*null*) [ $((looks += 1)) -lt 100 ] || break ;;
+		*) break ;;
+		esac
+	done
+	echo "$answer"
 }
 pids() {
 	list=$1

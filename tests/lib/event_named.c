@@ -474,7 +474,7 @@ static void killed_clients(void)
 	claim(until(fds_of(holder.pid) == before),
 	      "killed clients leave no descriptor in the holder");
 	claim(rss_of(holder.pid) <= memory + 16, "nor does its memory grow");
-#ifndef __SANITIZE_ADDRESS__
+#ifndef SANITIZED
 	claim(memory < 1024, "of which it has less than 1 MB");
 #endif
 	is(sync_event_signal(ev, 1, SYNC_NOW), 0, "and others use the event as before");

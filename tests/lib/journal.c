@@ -11,7 +11,7 @@
 
 #define STREAM 4 /* messages in a round of the kill test */
 #define MANY 24  /* orphans at once */
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SANITIZED
 #define KILLS 1000
 #else
 #define KILLS 3000

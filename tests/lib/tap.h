@@ -7,6 +7,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* Built with a sanitizer of memory or threads, by gcc or clang: it is slower, and larger. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 static int tap_count;
 static int tap_failed;
 
