@@ -69,11 +69,20 @@ static void put_all(FILE *f, const char *key, const struct metric *list, size_t 
 	}
 }
 
+/* A file by rename would take the place of a device, too, such as /dev/null. */
+static bool may_take_its_place(const char *file)
+{
+	struct stat st;
+	return lstat(file, &st) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode);
+}
+
 /* FD is open on TEMPORARY, which F was written to: it takes the place of FILE, or goes. */
 static int replace(FILE *f, const char *temporary, const char *file)
 {
 	fchmod(fileno(f), 0644); /* the collector is another user */
 	int r = ferror(f) ? -EIO : 0;
+	if (!r && !may_take_its_place(file))
+		r = -EMEDIUMTYPE;
 	if (fclose(f) && !r)
 		r = -errno;
 	if (!r && rename(temporary, file))

@@ -132,5 +132,6 @@ void report_end(const struct report *r)
 	if (err == -EUCLEAN)
 		warn("%s is no metrics file of lockrun: it was left alone", quote(r->metrics));
 	else if (err)
-		warn("cannot write metrics to %s: %s", quote(r->metrics), strerror(-err));
+		warn("cannot write metrics to %s: %s", quote(r->metrics),
+		     err == -EMEDIUMTYPE ? "it is no regular file" : strerror(-err));
 }

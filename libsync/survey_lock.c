@@ -414,6 +414,8 @@ static int remove_lock(const struct sync_object *o, bool force)
 		return -errno;
 	if (st.st_dev != o->identity[0] || st.st_ino != o->identity[1])
 		return -ESTALE;
+	if (force && !S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EMEDIUMTYPE;
 	if (force)
 		return unlink(o->path) ? -errno : 0;
 	return remove_unheld(o, o->path);

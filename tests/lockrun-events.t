@@ -202,6 +202,9 @@ wait_for waits P
 check "but nobody who wants the lock" lockrun -w 20 L true
 release go
 wait $counter $holder
+status_is 0 "--metrics to what is no file" lockrun --metrics=/dev/null L true
+says "lockrun: cannot write metrics to '/dev/null': it is no regular file" "is refused"
+check "and does not take its place" test -c /dev/null
 status_is 64 "64: --metrics with -F" lockrun -F --metrics=P L true
 status_is 64 "64: --metrics without a command" lockrun --metrics=P 9
 status_is 64 "64: --events with --who" lockrun --events=E --who L

@@ -60,6 +60,12 @@ check "it is there" test -e L
 status_is 75 "75: by a lock of another kind, too" syncrm lock ofd:L
 check "-q says nothing" sh -c 'test -z "$(syncrm -q lock L 2>&1)"'
 status_is 0 "0: with --force" syncrm -f lock L
+if mknod device c 1 3 2>/dev/null && : >>device; then
+	status_is 65 "65: a device is more than a lock, also with --force" syncrm -f lock ./device
+	check "it is there" test -c device
+else
+	skip "a device is more than a lock" "none can be made here"
+fi
 check "it is gone" test ! -e L
 kill $a
 status_is 65 "65: an eventfd has no name" evfd run -f 5 sh -c 'syncrm event "$(syncls --json event | perl -MJSON::PP -e '\''local $/; for (@{decode_json(<STDIN>)}) { print $_->{name} if grep { $_->{pid} == $ARGV[0] } @{$_->{holders}} }'\'' $$)" || { s=$?; test $s -eq 75 && exit 65; exit $s; }'
