@@ -174,6 +174,7 @@ for fault in drop twice swap; do
 	status_is 65 "$fault, among the checked blocks" faulty -n 10 -r 1 -s 64 -p none $fault
 	says "*: block [56] came instead of block [56]: lost, twice, or out of order" "and which"
 	status_is 65 "$fault, among the timed blocks" faulty -n 10 -r 1 -s 64 -p none late-$fault
+	status_is 65 "$fault, in blocks of more than a page" faulty -n 10 -r 1 -s 5000 -p none late-$fault
 	status_is 65 "$fault, in blocks of one byte" faulty -n 10 -r 1 -s 1 -p none late-$fault
 done
 status_is 65 "the last block is lost" faulty -n 10 -r 1 -s 64 -p none last-drop
