@@ -132,6 +132,8 @@ check "each figure follows from the repetitions" sh -c 'perl agree.pl <all.json 
 covered latency "$every"
 check "nothing is left in TMPDIR" test -z "$(ls tmp)"
 status_is 0 "blocks of 64 KiB, many in a row" ipcbench -q -n 40 -r 1 -s 64K -p none pipe unix-stream posix-shm
+status_is 0 "a ring that is filled several times" ipcbench -q -n 40000 -r 1 -s 64 -p none,same posix-shm
+status_is 0 "a ring of two" ipcbench -q -n 10 -r 1 -s 1M -p none posix-shm
 status_is 0 "without a number of blocks it finds one" ipcbench -t 1ms -r 2 -s 64 --json -p none pipe
 check "more than one" sh -c "echo '$out' | grep -Eq '\"blocks\":([2-9]|1[0-9])'"
 status_is 0 "and checks nothing if told so" ipcbench -n 10 -r 2 -s 64 -p none --no-check pipe
@@ -174,6 +176,7 @@ for fault in drop twice swap; do
 	status_is 65 "$fault, among the checked blocks" faulty -n 10 -r 1 -s 64 -p none $fault
 	says "*: block [56] came instead of block [56]: lost, twice, or out of order" "and which"
 	status_is 65 "$fault, among the timed blocks" faulty -n 10 -r 1 -s 64 -p none late-$fault
+	status_is 65 "$fault, in blocks of more than a page" faulty -n 10 -r 1 -s 5000 -p none late-$fault
 	status_is 65 "$fault, in blocks of one byte" faulty -n 10 -r 1 -s 1 -p none late-$fault
 done
 status_is 65 "the last block is lost" faulty -n 10 -r 1 -s 64 -p none last-drop

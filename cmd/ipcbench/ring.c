@@ -7,6 +7,10 @@
  * saw of it last is used up. If there is nothing to do it says that it sleeps, looks again, and sleeps, on the
  * other's count. A receiver is woken by the first block; a sender when half of the ring is free, or the two
  * would take turns for each block.
+ *
+ * A sender counts each block, as the receiver may wait for it. The receiver lets the sender know of an eighth of the
+ * ring at a time, and of the last block it knows of, so whoever sleeps has told all: to make a count seen costs more
+ * than to copy a small block.
  */
 #include <string.h>
 
@@ -76,21 +80,39 @@ static void wake(_Atomic uint32_t *word, uint32_t count, _Atomic uint64_t *sleep
 		futex_wake(word);
 }
 
+static void wait_for_room(struct channel *c, struct ring *r)
+{
+	uint32_t full = (uint32_t)c->sent - (uint32_t)c->depth;
+	if (atomic_load_explicit(&r->received, memory_order_acquire) == full)
+		wait_while(&r->received, full, &r->sender_sleeps);
+	c->received = atomic_load_explicit(&r->received, memory_order_acquire);
+}
+
+static void wait_for_block(struct channel *c, struct ring *r)
+{
+	uint32_t at = (uint32_t)c->received;
+	if (atomic_load_explicit(&r->sent, memory_order_acquire) == at)
+		wait_while(&r->sent, at, &r->receiver_sleeps);
+	c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
+}
+
+static char *slot(const struct channel *c, struct ring *r, uint32_t at, size_t n)
+{
+	return r->slots + (at & ((uint32_t)c->depth - 1)) * slot_of(n);
+}
+
 /* c->sent and c->received: what this side has done, and what it last saw of the other. */
 int ring_send(struct channel *c, char *block, size_t n)
 {
 	struct ring *r = c->ring;
 	uint32_t at = (uint32_t)c->sent;
-	while (at - (uint32_t)c->received == c->depth) {
-		uint32_t seen = atomic_load_explicit(&r->received, memory_order_acquire);
-		if (seen == (uint32_t)c->received)
-			wait_while(&r->received, seen, &r->sender_sleeps);
-		c->received = atomic_load_explicit(&r->received, memory_order_acquire);
-	}
-	memcpy(r->slots + (at & (c->depth - 1)) * slot_of(n), block, n);
-	c->sent = at + 1;
-	atomic_store(&r->sent, at + 1);
-	wake(&r->sent, at + 1, &r->receiver_sleeps);
+	if (at - (uint32_t)c->received == c->depth)
+		wait_for_room(c, r);
+	memcpy(slot(c, r, at, n), block, n);
+	c->sent = ++at;
+	atomic_store(&r->sent, at);
+	if (atomic_load(&r->receiver_sleeps))
+		wake(&r->sent, at, &r->receiver_sleeps);
 	return 0;
 }
 
@@ -98,17 +120,15 @@ int ring_recv(struct channel *c, char *block, size_t n)
 {
 	struct ring *r = c->ring;
 	uint32_t at = (uint32_t)c->received;
-	while (at == (uint32_t)c->sent) {
-		uint32_t seen = atomic_load_explicit(&r->sent, memory_order_acquire);
-		if (seen == at)
-			wait_while(&r->sent, seen, &r->receiver_sleeps);
-		c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
-	}
-	memcpy(block, r->slots + (at & (c->depth - 1)) * slot_of(n), n);
-	c->received = at + 1;
-	atomic_store(&r->received, at + 1);
-	uint32_t left = (uint32_t)c->sent - (at + 1);
-	if (left <= c->depth / 2)
-		wake(&r->received, at + 1, &r->sender_sleeps);
+	if (at == (uint32_t)c->sent)
+		wait_for_block(c, r);
+	memcpy(block, slot(c, r, at, n), n);
+	c->received = ++at;
+	uint32_t left = (uint32_t)c->sent - at;
+	if (left && at & (c->depth - 1) / 8) /* of fewer than 16, each */
+		return 0;
+	atomic_store(&r->received, at);
+	if (left <= c->depth / 2 && atomic_load(&r->sender_sleeps))
+		wake(&r->received, at, &r->sender_sleeps);
 	return 0;
 }

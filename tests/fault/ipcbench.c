@@ -48,7 +48,7 @@ static int double_at(struct channel *c, char *block, size_t n, uint64_t number)
 /* The block is kept until the next has passed. */
 static int swap_at(struct channel *c, char *block, size_t n, uint64_t number)
 {
-	static char kept[4096];
+	static char kept[8192];
 	if (c->sent++ == number) {
 		memcpy(kept, block, n);
 		return 0;
