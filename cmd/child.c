@@ -244,6 +244,13 @@ static pid_t spawn_sharing(const struct child_plan *plan, int *exec_error)
 	return pid;
 }
 
+/* No such child, says the kernel: no signal will ever come either. */
+static int lost(pid_t pid)
+{
+	warn("cannot wait for process %d: %s", (int)pid, strerror(errno));
+	return EXIT_SYSTEM;
+}
+
 static int supervise(pid_t pid, const sigset_t *set)
 {
 	for (;;) {
@@ -256,7 +263,10 @@ static int supervise(pid_t pid, const sigset_t *set)
 			continue;
 		}
 		/* SIGCHLDs merge, and others' children may be ours by inheritance: ask about this one. */
-		if (waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
+		pid_t who = waitpid(pid, &status, WNOHANG | WUNTRACED);
+		if (who < 0)
+			return lost(pid);
+		if (who == 0)
 			continue;
 		if (!WIFSTOPPED(status))
 			return status_to_exit(status);
@@ -300,7 +310,7 @@ static int supervise_limited(pid_t pid, const sigset_t *set, struct limit *limit
 		if (pid < 0 && !limit->ending)
 			return status;
 		if (!any_left)
-			return EXIT_TIMED_OUT;
+			return pid > 0 ? lost(pid) : EXIT_TIMED_OUT;
 		limit_act(limit);
 		siginfo_t info;
 		int signo = next_signal(set, &info, limit);
