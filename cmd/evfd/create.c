@@ -147,7 +147,11 @@ static void start(struct sync_event_holder *holder, int pidfd, const struct time
 		keep(holder, pidfd, until);
 	}
 	close(line[1]);
-	if (read(line[0], &none, 1) != 1)
+	ssize_t n;
+	do
+		n = read(line[0], &none, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
 		die(EXIT_SYSTEM, "cannot start a holder: it ended at once: is there a /dev/null?");
 }
 
@@ -191,8 +195,9 @@ static int run(int argc, char **argv)
 	}
 	/* Written first, so that nobody holds an event whose name nobody got. */
 	if (puts(o.name) < 0 || fflush(stdout)) {
+		unwritable();
 		sync_event_holder_close(holder);
-		die(EXIT_IO, "cannot write to standard output: %s", strerror(errno));
+		exit(EXIT_IO);
 	}
 	start(holder, pidfd, o.ttl == DURATION_FOREVER ? NULL : &until);
 	return EXIT_DONE; /* the holder is the child's now */
