@@ -452,8 +452,12 @@ int child_start(const struct child_plan *plan, const struct child_io *io, int *s
 	if (pid == 0) {
 		if (!io->with_us)
 			setpgid(0, 0);
+		if (io->mortal && prctl(PR_SET_PDEATHSIG, SIGKILL)) {
+			failed = errno;
+			_exit(EXIT_NOT_FOUND);
+		}
 		/* We may have been killed before that was in force. */
-		if (io->mortal && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us))
+		if (io->mortal && getppid() != us)
 			_exit(EXIT_NOT_FOUND);
 		keep_over_exec(plan);
 		if (lead_streams(io)) {
@@ -518,9 +522,10 @@ int child_attend(const struct child_plan *plan, int *exec_error)
 bool child_has_ended(int pid, int *status)
 {
 	int raw;
-	if (waitpid(pid, &raw, WNOHANG) != pid)
+	pid_t who = waitpid(pid, &raw, WNOHANG);
+	if (who == 0)
 		return false;
-	*status = status_to_exit(raw);
+	*status = who < 0 ? lost(pid) : status_to_exit(raw);
 	return true;
 }
 
