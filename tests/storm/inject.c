@@ -4,7 +4,7 @@
  *
  *	-l		lists the calls: "NUMBER NAME ERROR..." each, as -n and -e take them
  *	-n N		the N-th call, counted from 1 ...
- *	-e ERROR	... fails with this error and is not made, but for close
+ *	-e ERROR	... fails with this error, if it can; it is not made, but for close
  *	-a		... and so do all later calls of that kind
  *	-k entry|exit	... or the process gets SIGKILL when it is about to make it, or has just made it
  *	-p TASK		calls of this process or thread: 0 the command, 1 the first that is made, ...
@@ -51,6 +51,7 @@ static struct {
 	bool list, always, detach, kill, kill_at_exit;
 	unsigned long n;
 	int error, seconds;
+	const char *error_name;
 	size_t task;
 	const char *report;
 	FILE *out;
@@ -128,7 +129,7 @@ static void spoil_call(pid_t pid, struct ptrace_syscall_info *info)
 {
 	run.failing = true;
 	run.result = call_is_brk(info->entry.nr) ? run.brk : -opts.error;
-	if (!call_is_made(info->entry.nr))
+	if (!call_is_made(info->entry.nr, opts.error))
 		SET(pid, info, entry.nr, orig_rax, -1);
 }
 
@@ -159,16 +160,17 @@ static void hit(__u64 number)
 static void at_entry(pid_t pid, struct ptrace_syscall_info *info)
 {
 	const char *errors = call_errors(info->entry.nr, info->entry.args);
-	bool again = run.hit && opts.always && info->entry.nr == run.number && errors && *errors;
+	bool can_fail = errors && opts.error && strstr(errors, opts.error_name);
+	bool again = run.hit && opts.always && info->entry.nr == run.number;
 	run.calls++;
 	if (opts.list)
 		list(info);
-	if (run.calls == opts.n) {
+	if (run.calls == opts.n && (opts.kill || can_fail)) {
 		hit(info->entry.nr);
 		if (opts.kill && !opts.kill_at_exit)
 			kill(pid, SIGKILL);
 	}
-	if (opts.error && (run.calls == opts.n || again))
+	if (can_fail && (run.calls == opts.n || again))
 		spoil_call(pid, info);
 }
 
@@ -179,7 +181,9 @@ static void at_exit(pid_t pid, struct ptrace_syscall_info *info)
 	if (!run.failing)
 		return;
 	run.failing = false;
-	set_result(pid, info);
+	/* Of a child that has not ended, nobody says that it is not there. */
+	if (opts.error != ECHILD || info->exit.rval > 0)
+		set_result(pid, info);
 }
 
 static void on_call(pid_t pid)
@@ -348,6 +352,7 @@ static void parse(int argc, char **argv)
 			break;
 		case 'e':
 			opts.error = error_number(optarg);
+			opts.error_name = optarg;
 			errno = EINVAL;
 			if (!opts.error)
 				die("%s", optarg);

@@ -14,8 +14,11 @@ const char *call_name(__u64 number);
  */
 const char *call_errors(__u64 number, const __u64 args[6]);
 
-/* The call is made, whatever is said about its result: a descriptor is closed even then (close(2)). */
-int call_is_made(__u64 number);
+/*
+ * The call is made, whatever is said about its result: a descriptor is closed even then (close(2)), and who is told
+ * that there is no child (ECHILD) could have seen it end.
+ */
+int call_is_made(__u64 number, int error);
 
 /* It returns no error, but where the break still is. */
 int call_is_brk(__u64 number);

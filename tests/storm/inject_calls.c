@@ -277,7 +277,7 @@ const char *call_errors(__u64 number, const __u64 args[6])
 	case SYS_wait4: /* with WNOHANG it does not sleep */
 		return args[2] & WNOHANG ? "ECHILD" : c->errors;
 	case SYS_waitid:
-		return args[3] & WNOHANG ? "ECHILD" : c->errors;
+		return args[3] & WNOHANG ? NEVER : c->errors;
 	case SYS_futex:
 		/* FUTEX_WAIT, FUTEX_WAIT_BITSET */
 		return (args[1] & 0x7f) == 0 || (args[1] & 0x7f) == 9 ? c->errors : NEVER;
@@ -286,9 +286,9 @@ const char *call_errors(__u64 number, const __u64 args[6])
 	}
 }
 
-int call_is_made(__u64 number)
+int call_is_made(__u64 number, int error)
 {
-	return number == SYS_close;
+	return number == SYS_close || error == ECHILD;
 }
 
 int call_is_brk(__u64 number)
