@@ -49,7 +49,7 @@ if ! "$STORM/inject" -o report true 2>err.txt; then
 fi
 
 bin=$BUILD/bin
-for scenario in lock:30 lock_exec:15 lock_rm:30 flock:15 sysv:20 pool:80; do
+for scenario in lock:30 lock_rm:30 flock:15 sysv:20 pool:80; do
 	check "no fault and no kill does harm: ${scenario%:*}" under "$bin" -c "${scenario%:*}"
 	points_are "${scenario#*:}"
 	report $? "... at ${scenario#*:} points at least"
