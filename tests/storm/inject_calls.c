@@ -187,9 +187,9 @@ static const struct call {
 	{SYS_timer_delete, "timer_delete", NEVER},
 	/* System V and POSIX IPC */
 	{SYS_semget, "semget", "EACCES ENOMEM ENOSPC"},
-	{SYS_semctl, "semctl", "EACCES EIDRM ENOMEM"},
-	{SYS_semop, "semop", "EACCES EIDRM ENOMEM ENOSPC EINTR!"},
-	{SYS_semtimedop, "semtimedop", "EACCES EIDRM ENOMEM ENOSPC EINTR!"},
+	{SYS_semctl, "semctl", "EACCES EIDRM! ENOMEM"},
+	{SYS_semop, "semop", "EACCES EIDRM! ENOMEM ENOSPC EINTR!"},
+	{SYS_semtimedop, "semtimedop", "EACCES EIDRM! ENOMEM ENOSPC EINTR!"},
 	{SYS_shmget, "shmget", "EACCES ENOMEM ENOSPC"},
 	{SYS_shmat, "shmat", "EACCES ENOMEM"},
 	{SYS_shmdt, "shmdt", "EINVAL"},
