@@ -50,7 +50,7 @@ static const struct call {
 	{SYS_faccessat, "faccessat", LOOKUP},
 	{SYS_readlinkat, "readlinkat", LOOKUP},
 	{SYS_unlinkat, "unlinkat", CHANGE},
-	{SYS_linkat, "linkat", CHANGE " ENOENT EEXIST!"},
+	{SYS_linkat, "linkat", CHANGE " ENOENT! EEXIST!"},
 	{SYS_symlinkat, "symlinkat", CHANGE},
 	{SYS_renameat, "renameat", CHANGE},
 	{SYS_renameat2, "renameat2", CHANGE},
@@ -266,7 +266,7 @@ const char *call_errors(__u64 number, const __u64 args[6])
 	case SYS_flock:
 		if (args[1] & LOCK_UN)
 			return "EIO EINTR!";
-		return args[1] & LOCK_NB ? "ENOLCK EIO EBADF ENOMEM EAGAIN"
+		return args[1] & LOCK_NB ? "ENOLCK EIO EBADF ENOMEM EAGAIN!"
 					 : "ENOLCK EIO EBADF EINTR!";
 	case SYS_brk:
 		return args[0] ? "ENOMEM" : NEVER; /* brk(0) asks where it is */
