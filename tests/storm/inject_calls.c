@@ -41,7 +41,7 @@ static const struct call {
 	{SYS_chmod, "chmod", "EPERM EROFS EIO"},
 	{SYS_dup2, "dup2", "EMFILE EBUSY! EINTR!"},
 	{SYS_pipe, "pipe", DESCRIPTOR},
-	{SYS_poll, "poll", "ENOMEM EINTR!"},
+	{SYS_poll, "poll", "EINTR!"},
 #endif
 	{SYS_openat, "openat", OPEN},
 	{SYS_newfstatat, "newfstatat", LOOKUP},
@@ -87,7 +87,7 @@ static const struct call {
 	{SYS_dup, "dup", DESCRIPTOR},
 	{SYS_dup3, "dup3", "EMFILE EBUSY! EINTR!"},
 	{SYS_pipe2, "pipe2", DESCRIPTOR},
-	{SYS_ppoll, "ppoll", "ENOMEM EINTR!"},
+	{SYS_ppoll, "ppoll", "EINTR!"},
 	{SYS_eventfd2, "eventfd2", DESCRIPTOR},
 	{SYS_signalfd4, "signalfd4", DESCRIPTOR},
 	{SYS_timerfd_create, "timerfd_create", DESCRIPTOR},
@@ -272,7 +272,7 @@ const char *call_errors(__u64 number, const __u64 args[6])
 		return args[0] ? "ENOMEM" : NEVER; /* brk(0) asks where it is */
 #ifdef SYS_poll
 	case SYS_poll:
-		return args[2] ? c->errors : "ENOMEM";
+		return args[2] ? c->errors : NEVER; /* it does not sleep */
 #endif
 	case SYS_wait4: /* with WNOHANG it does not sleep */
 		return args[2] & WNOHANG ? "ECHILD" : c->errors;
