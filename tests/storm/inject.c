@@ -2,7 +2,7 @@
 /*
  * Runs a command and does harm to one of its system calls: inject [OPTION...] COMMAND [ARG...]
  *
- *	-l		lists the calls: "NUMBER NAME ERROR..." each, as -n and -e take them
+ *	-l		lists the calls, each "NUMBER NAME ARGUMENT ERROR...", as -n and -e take them
  *	-n N		the N-th call, counted from 1 ...
  *	-e ERROR	... fails with this error, if it can; it is not made, but for close
  *	-a		... and so do all later calls of that kind
@@ -142,12 +142,13 @@ static void set_result(pid_t pid, struct ptrace_syscall_info *info)
 static void list(const struct ptrace_syscall_info *info)
 {
 	const char *name = call_name(info->entry.nr);
+	unsigned first = (unsigned)info->entry.args[0];
 	if (name)
-		fprintf(opts.out, "%lu %s %s\n", run.calls, name,
+		fprintf(opts.out, "%lu %s %#x %s\n", run.calls, name, first,
 			call_errors(info->entry.nr, info->entry.args));
 	else
-		fprintf(opts.out, "%lu %llu unknown\n", run.calls,
-			(unsigned long long)info->entry.nr);
+		fprintf(opts.out, "%lu %llu %#x unknown\n", run.calls,
+			(unsigned long long)info->entry.nr, first);
 }
 
 static void hit(__u64 number)
