@@ -81,6 +81,6 @@ sees litter "litter is left" "... a file that a kill leaves"
 FAULT_LIMIT=2 # it does hang
 sees hang "it hangs" "... that it hangs"
 FAULT_LIMIT=120
-[ -z "$posix" ] || sees no-ledger "this does not hold then: whole" "... a permit that a kill loses" posix
+[ -z "$posix" ] || sees no-ledger "this does not hold then: whole" "... a permit that a kill loses" posix_old
 
 done_testing

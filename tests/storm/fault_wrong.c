@@ -13,7 +13,7 @@
  *	twice		runs the job again if it does not know how it ended
  *	no-ledger	(semwait) the permit of who is killed is lost
  *
- * Usage: lockrun LOCK COMMAND..., semwait -i N posix:/NAME COMMAND..., by the name in argv[0].
+ * Usage: lockrun LOCK COMMAND..., semwait posix:/NAME COMMAND..., by the name in argv[0].
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,16 +86,16 @@ static int lockrun(char **argv)
 	return status;
 }
 
-/* No ledger says who has a permit. */
+/* No ledger says who has a permit. It is there already: killed in making one, sem_open(3) leaves a file. */
 static int semwait(char **argv)
 {
-	sem_t *s = sem_open(strchr(argv[3], '/'), O_CREAT, 0600, (unsigned)atoi(argv[2]));
+	sem_t *s = sem_open(strchr(argv[1], '/'), 0);
 	if (s == SEM_FAILED)
 		die();
 	while (sem_wait(s))
 		if (errno != EINTR)
 			die();
-	int status = run(argv + 4);
+	int status = run(argv + 2);
 	sem_post(s);
 	return status;
 }
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 	name = slash ? slash + 1 : argv[0];
 	if (!strcmp(name, "lockrun") && argc > 2)
 		return lockrun(argv);
-	if (!strcmp(name, "semwait") && argc > 4)
+	if (!strcmp(name, "semwait") && argc > 2)
 		return semwait(argv);
 	return 64;
 }
