@@ -36,7 +36,7 @@
 #include "inject.h"
 
 /* Linux 6.16; the same on all architectures. */
-#define SET_SYSCALL_INFO ((enum __ptrace_request)0x4212)
+#define SET_SYSCALL_INFO 0x4212
 
 #define TRACE_ALL                                                                                  \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |   \

@@ -83,7 +83,9 @@ static const struct call {
 	{SYS_flock, "flock", "ENOLCK EIO EBADF ENOMEM EINTR!"},
 	{SYS_preadv2, "preadv2", READ " EOPNOTSUPP"},
 	{SYS_pwritev2, "pwritev2", WRITE " EOPNOTSUPP"},
+#ifdef SYS_close_range
 	{SYS_close_range, "close_range", "ENOSYS"},
+#endif
 	{SYS_dup, "dup", DESCRIPTOR},
 	{SYS_dup3, "dup3", "EMFILE EBUSY! EINTR!"},
 	{SYS_pipe2, "pipe2", DESCRIPTOR},
@@ -143,7 +145,9 @@ static const struct call {
 	{SYS_tgkill, "tgkill", "ESRCH"},
 	{SYS_pidfd_open, "pidfd_open", "EMFILE ENOMEM ESRCH ENOSYS"},
 	{SYS_pidfd_send_signal, "pidfd_send_signal", "EPERM ESRCH ENOSYS"},
+#ifdef SYS_pidfd_getfd
 	{SYS_pidfd_getfd, "pidfd_getfd", "EPERM EMFILE ENOSYS"},
+#endif
 	{SYS_getpid, "getpid", NEVER},
 	{SYS_getppid, "getppid", NEVER},
 	{SYS_gettid, "gettid", NEVER},
