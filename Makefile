@@ -50,6 +50,7 @@ pages := $(man_src:man/%.scd=$(B)/man/%)
 unit_src := $(wildcard tests/lib/*.c)
 units := $(unit_src:tests/lib/%.c=$(B)/tests/%)
 faulty := $(B)/fault/syncbox
+starved := $(B)/starved/syncbox
 links := $(applets:%=$(B)/bin/%)
 bin := $(B)/bin/syncbox $(links)
 so := $(B)/lib/libsync.so.$(SOVERSION)
@@ -126,7 +127,12 @@ $(faulty): tests/fault/ipcbench.c $(cmd_obj) $(lib_obj) $(folder_obj)
 	@mkdir -p $(@D)
 	$(call say,LD)$(compile) -Icmd/ipcbench $^ $(LDFLAGS) $(ARGP_FOUND) -lpthread -o $@
 
-units: $(units) $(faulty)
+# One whose allocations fail when they are told to.
+$(starved): tests/fault/starved.c $(filter-out %/arena.o,$(cmd_obj)) $(lib_obj) $(folder_obj)
+	@mkdir -p $(@D)
+	$(call say,LD)$(compile) $^ $(LDFLAGS) $(ARGP_FOUND) -lpthread -o $@
+
+units: $(units) $(faulty) $(starved)
 
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
@@ -180,4 +186,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d $(B)/fault/*.d)
+-include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d $(B)/fault/*.d $(B)/starved/*.d)

@@ -244,6 +244,13 @@ static pid_t spawn_sharing(const struct child_plan *plan, int *exec_error)
 	return pid;
 }
 
+/* No such child, says the kernel: no signal will ever come either. */
+static int lost(pid_t pid)
+{
+	warn("cannot wait for process %d: %s", (int)pid, strerror(errno));
+	return EXIT_SYSTEM;
+}
+
 static int supervise(pid_t pid, const sigset_t *set)
 {
 	for (;;) {
@@ -256,7 +263,10 @@ static int supervise(pid_t pid, const sigset_t *set)
 			continue;
 		}
 		/* SIGCHLDs merge, and others' children may be ours by inheritance: ask about this one. */
-		if (waitpid(pid, &status, WNOHANG | WUNTRACED) != pid)
+		pid_t who = waitpid(pid, &status, WNOHANG | WUNTRACED);
+		if (who < 0)
+			return lost(pid);
+		if (who == 0)
 			continue;
 		if (!WIFSTOPPED(status))
 			return status_to_exit(status);
@@ -300,7 +310,7 @@ static int supervise_limited(pid_t pid, const sigset_t *set, struct limit *limit
 		if (pid < 0 && !limit->ending)
 			return status;
 		if (!any_left)
-			return EXIT_TIMED_OUT;
+			return pid > 0 ? lost(pid) : EXIT_TIMED_OUT;
 		limit_act(limit);
 		siginfo_t info;
 		int signo = next_signal(set, &info, limit);
@@ -442,8 +452,12 @@ int child_start(const struct child_plan *plan, const struct child_io *io, int *s
 	if (pid == 0) {
 		if (!io->with_us)
 			setpgid(0, 0);
+		if (io->mortal && prctl(PR_SET_PDEATHSIG, SIGKILL)) {
+			failed = errno;
+			_exit(EXIT_NOT_FOUND);
+		}
 		/* We may have been killed before that was in force. */
-		if (io->mortal && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us))
+		if (io->mortal && getppid() != us)
 			_exit(EXIT_NOT_FOUND);
 		keep_over_exec(plan);
 		if (lead_streams(io)) {
@@ -508,9 +522,10 @@ int child_attend(const struct child_plan *plan, int *exec_error)
 bool child_has_ended(int pid, int *status)
 {
 	int raw;
-	if (waitpid(pid, &raw, WNOHANG) != pid)
+	pid_t who = waitpid(pid, &raw, WNOHANG);
+	if (who == 0)
 		return false;
-	*status = status_to_exit(raw);
+	*status = who < 0 ? lost(pid) : status_to_exit(raw);
 	return true;
 }
 

@@ -47,7 +47,10 @@ static void put(const char *line, size_t n)
 {
 	struct pollfd room = {.fd = to, .events = POLLOUT};
 	const char *why = "its reader is too slow";
-	if (poll(&room, 1, 0) == 1) {
+	int ready = poll(&room, 1, 0);
+	if (ready < 0)
+		why = strerror(errno);
+	if (ready == 1) {
 		ssize_t r = write(to, line, n);
 		if (r == (ssize_t)n)
 			return;

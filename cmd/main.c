@@ -256,7 +256,7 @@ __attribute__((destructor)) static void check_stdout(void)
 {
 	if (!fflush(stdout) && !ferror(stdout))
 		return;
-	warn("cannot write to standard output: %s", strerror(errno));
+	unwritable();
 	_exit(EXIT_IO);
 }
 

@@ -168,8 +168,12 @@ static FILE *make_new(const char *path)
 	unlink(path);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (fd >= 0 && !f)
+	if (fd >= 0 && !f) {
+		int saved = errno;
 		close(fd);
+		unlink(path);
+		errno = saved;
+	}
 	return f;
 }
 

@@ -69,6 +69,14 @@ void say_bytes(const char *data, size_t len)
 	}
 }
 
+void unwritable(void)
+{
+	static bool said;
+	if (!said)
+		warn("cannot write to standard output: %s", strerror(errno));
+	said = true;
+}
+
 #define WIPE_LINE "\r\033[K"
 
 /* A line that wraps could not be wiped off again. */

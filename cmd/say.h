@@ -12,6 +12,9 @@ void say_as(const char *applet);
 __attribute__((noreturn, format(printf, 2, 3))) void die(int status, const char *format, ...);
 __attribute__((format(printf, 1, 2))) void warn(const char *format, ...);
 
+/* Standard output did not take all, says errno. Said once: it fails again when the process ends. */
+void unwritable(void);
+
 /* What others wrote to their standard error, as it is. */
 void say_bytes(const char *data, size_t len);
 

@@ -95,7 +95,8 @@ static int examine(int fd, const struct stat *st, const struct stat *of)
  */
 static int replace(const struct sync_escrow *e, int fd, const struct stat *of)
 {
-	return sync_shm_is(e->of_path, of) ? remove_name(e->path, fd, &e->file) : -EIDRM;
+	int r = sync_shm_check(e->of_path, of);
+	return r ? (r == -ESTALE ? -EIDRM : r) : remove_name(e->path, fd, &e->file);
 }
 
 static int open_file(struct sync_escrow *e, const struct stat *of, const struct sync_ledger *fresh)
@@ -394,7 +395,7 @@ int sync_escrow_join(struct sync_escrow *e)
 	do
 		r = set_lock(e->fd, F_OFD_SETLKW, F_RDLCK, USERS, 1);
 	while (r == -EINTR); /* held by others for moments only */
-	return r ? r : sync_shm_is(e->path, &e->file) ? 0 : -ESTALE;
+	return r ? r : sync_shm_check(e->path, &e->file);
 }
 
 static bool is_settled(struct sync_escrow *e)

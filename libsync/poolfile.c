@@ -484,6 +484,18 @@ bool sync_poolfile_is_held(int fd, unsigned first, unsigned last)
 	return find_lock(fd, first, last, &record) || record.l_type != F_UNLCK;
 }
 
+int sync_poolfile_count(int fd, unsigned size, unsigned *held)
+{
+	*held = 0;
+	for (unsigned slot = 0; slot < size; slot++) {
+		struct flock record;
+		if (find_lock(fd, POOL_SLOTS + slot, POOL_SLOTS + slot, &record))
+			return -errno;
+		*held += record.l_type != F_UNLCK;
+	}
+	return 0;
+}
+
 bool sync_poolfile_is_held_with(int fd, unsigned byte)
 {
 	struct flock record;

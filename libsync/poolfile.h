@@ -89,6 +89,8 @@ MUST_CHECK int sync_poolfile_lock(int fd, unsigned first, unsigned last, enum sy
 				  bool wait);
 /* Is a lock on one of the bytes held by another open file description? */
 bool sync_poolfile_is_held(int fd, unsigned first, unsigned last);
+/* How many of so many slots are held by other descriptions; or -errno. */
+MUST_CHECK int sync_poolfile_count(int fd, unsigned size, unsigned *held);
 /* Does another description hold it by one lock with the byte before? */
 bool sync_poolfile_is_held_with(int fd, unsigned byte);
 

@@ -589,10 +589,11 @@ static int pool_state(struct sync_sem *sem, struct sync_sem_state *out)
 	int fd = p->count || p->borrowed ? sync_poolfile_again(p->path) : p->gate;
 	if (fd < 0)
 		return fd;
-	for (unsigned slot = 0; slot < info.size; slot++)
-		held += sync_poolfile_is_held(fd, POOL_SLOTS + slot, POOL_SLOTS + slot);
+	r = sync_poolfile_count(fd, info.size, &held);
 	if (fd != p->gate)
 		close(fd);
+	if (r)
+		return r;
 	*out = (struct sync_sem_state){
 		.value = info.size - held,
 		.capacity = info.size,
@@ -678,7 +679,7 @@ static int pool_compare(const struct sync_sem *a, const struct sync_sem *b)
 	struct stat sa;
 	struct stat sb;
 	if (fstat(const_cast(a)->gate, &sa) || fstat(const_cast(b)->gate, &sb))
-		return 0;
+		return a < b ? -1 : a > b; /* not the same, whatever they are */
 	if (sa.st_dev != sb.st_dev)
 		return sa.st_dev < sb.st_dev ? -1 : 1;
 	return sa.st_ino < sb.st_ino ? -1 : sa.st_ino > sb.st_ino;

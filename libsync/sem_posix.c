@@ -141,7 +141,8 @@ static void close_sem(struct sync_sem *sem)
 /* Does the name still lead to it? Not to wait for what nobody can find any more. */
 static int check_name(const struct posix_sem *p)
 {
-	return sync_shm_is(p->path, &p->file) ? 0 : -EIDRM;
+	int r = sync_shm_check(p->path, &p->file);
+	return r == -ESTALE ? -EIDRM : r;
 }
 
 static int open_ledger(struct posix_sem *p, bool create)
@@ -153,12 +154,12 @@ static int open_ledger(struct posix_sem *p, bool create)
 	if (r == -EUCLEAN || r == -ELOOP)
 		return -EBADMSG; /* not that the semaphore is */
 	/* Whoever removed the name before we made the ledger has not seen it: leave none behind. */
-	if (!r && check_name(p)) {
+	int named = r ? 0 : check_name(p);
+	if (named == -EIDRM)
 		sync_escrow_remove(e);
+	if (named)
 		sync_escrow_close(e);
-		return -EIDRM;
-	}
-	return r;
+	return r ? r : named;
 }
 
 /* Without its name the ledger is of no use: removed with the semaphore, or by hand. */

@@ -111,8 +111,15 @@ int sync_shm_open(const char *path, size_t size, const void *content, const stru
 	return r;
 }
 
-bool sync_shm_is(const char *path, const struct stat *st)
+int sync_shm_check(const char *path, const struct stat *st)
 {
 	struct stat now;
-	return !lstat(path, &now) && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+	if (lstat(path, &now))
+		return errno == ENOENT ? -ESTALE : -errno;
+	return now.st_dev == st->st_dev && now.st_ino == st->st_ino ? 0 : -ESTALE;
+}
+
+bool sync_shm_is(const char *path, const struct stat *st)
+{
+	return !sync_shm_check(path, st);
 }

@@ -20,7 +20,8 @@
 MUST_CHECK int sync_shm_open(const char *path, size_t size, const void *content,
 			     const struct stat *like, struct stat *st);
 
-/* Does PATH still lead to the file of ST? */
+/* Does PATH still lead to the file of ST? -ESTALE if not, or why we cannot tell. */
+MUST_CHECK int sync_shm_check(const char *path, const struct stat *st);
 bool sync_shm_is(const char *path, const struct stat *st);
 
 #endif

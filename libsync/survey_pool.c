@@ -18,9 +18,7 @@ static void set_state(struct sync_object *o, const char *path)
 	int fd = sync_poolfile_again(path);
 	if (fd < 0)
 		return;
-	if (!sync_poolfile_info(fd, &info)) {
-		for (unsigned i = 0; i < info.size; i++)
-			held += sync_poolfile_is_held(fd, POOL_SLOTS + i, POOL_SLOTS + i);
+	if (!sync_poolfile_info(fd, &info) && !sync_poolfile_count(fd, info.size, &held)) {
 		o->value = info.size - held;
 		o->capacity = info.size;
 	}

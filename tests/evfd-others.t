@@ -52,6 +52,15 @@ kill $squatter
 wait $squatter 2>/dev/null
 check "when it has gone, the name is ours" evfd create -x $E
 evfd rm $E
+# Neither holder nor nobody: it was tried again and again.
+perl -MSocket -e 'socket my $s, AF_UNIX, SOCK_SEQPACKET, 0; bind $s, pack_sockaddr_un("\0libsync-event/$ARGV[0]") or die;
+	open my $f, ">", "binds"; close $f; read STDIN, my $x, 1' "$(id -u)/$E" <&7 7<&- &
+squatter=$!
+wait_for exists binds
+status_is 73 "73: create, where somebody has the name and does not listen" evfd create $E
+says "evfd create: cannot create '$E': somebody has the name and does not serve it" "so it says"
+kill $squatter
+wait $squatter 2>/dev/null
 cat >mute <<'PERL'
 # One that answers, but is no holder.
 use Socket;

@@ -130,6 +130,7 @@ for action in get ls; do
 	status_is 74 "74: $action" sh -c "evfd $action $(test $action = ls || echo $E) >/dev/full"
 done
 status_is 74 "74: create" sh -c "evfd create $E.2 >/dev/full"
+says "evfd create: cannot write to standard output: No space left on device" "says so once"
 status_is 66 "has made nothing" evfd get $E.2
 for action in wait gate latch exec loop; do
 	case $action in

@@ -50,7 +50,7 @@ for q in $Q $V; do
 	mqpipe dead --json $q | cmp -s - json
 	report $? "does not change it either"
 	status_is 74 "74: it cannot be written" sh -c "mqpipe dead $q >/dev/full"
-	says "*cannot write to standard output*" "says so"
+	says "mqpipe dead: cannot write to standard output: No space left on device" "says so once"
 	status_is 74 "74: as JSON" sh -c "mqpipe dead --json $q >/dev/full"
 	mqpipe dead --json $q | head -n 1 >first
 	mqpipe dead --json $q | cmp -s - json

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct opts {
 };
 
 enum { OPT_TTL = 256, OPT_WHILE };
+enum { MOMENTS = 50 }; /* each a millisecond longer than the one before: 1.2 seconds */
 
 static const struct argp_option options[] = {
 	{"init", 'i', "N", 0, "Begin with N instead of 0", 1},
@@ -147,14 +149,21 @@ static void start(struct sync_event_holder *holder, int pidfd, const struct time
 		keep(holder, pidfd, until);
 	}
 	close(line[1]);
-	if (read(line[0], &none, 1) != 1)
+	ssize_t n;
+	do
+		n = read(line[0], &none, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
 		die(EXIT_SYSTEM, "cannot start a holder: it ended at once: is there a /dev/null?");
 }
 
-/* True: it is made. False: it was there, and who has the name is a holder that answers. Or die. */
+/*
+ * True: it is made. False: it was there, and who has the name is a holder that answers. Or die. A holder that comes
+ * or goes has the name for a moment and is not there; anybody who binds it and does not listen has it for ever.
+ */
 static bool make(const struct opts *o, struct sync_event_holder **holder)
 {
-	for (;;) {
+	for (int moments = 0; moments < MOMENTS; moments++) {
 		struct sync_event *e;
 		int r = sync_event_holder_open(o->name, &o->event, holder);
 		if (!r)
@@ -168,7 +177,10 @@ static bool make(const struct opts *o, struct sync_event_holder **holder)
 		}
 		if (r != -ENOENT) /* else it has just gone */
 			event_die(o->name, r);
+		poll(NULL, 0, moments);
 	}
+	die(EXIT_NO_CREATE, "cannot create %s: somebody has the name and does not serve it",
+	    quote(o->name));
 }
 
 static int run(int argc, char **argv)
@@ -191,8 +203,9 @@ static int run(int argc, char **argv)
 	}
 	/* Written first, so that nobody holds an event whose name nobody got. */
 	if (puts(o.name) < 0 || fflush(stdout)) {
+		unwritable();
 		sync_event_holder_close(holder);
-		die(EXIT_IO, "cannot write to standard output: %s", strerror(errno));
+		exit(EXIT_IO);
 	}
 	start(holder, pidfd, o.ttl == DURATION_FOREVER ? NULL : &until);
 	return EXIT_DONE; /* the holder is the child's now */

@@ -55,11 +55,14 @@ static const struct argp argp = {
 static int remove_one(const char *name, bool force)
 {
 	struct timespec until;
+	bool again = false;
 	int r;
 	sync_deadline_in(PATIENCE_NSEC, &until);
 	do
 		r = sync_event_unlink(name, &until);
-	while (r == -EINTR);
+	while (r == -EINTR && (again = true));
+	if (r == -ENOENT && again) /* we had asked for it */
+		r = 0;
 	switch (-r) {
 	case 0:
 		return EXIT_DONE;

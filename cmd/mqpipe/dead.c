@@ -130,7 +130,7 @@ static int list_one(const struct opts *o, const struct letter *l)
 	(o->json ? print_json : print_text)(l);
 	if (!fflush(stdout))
 		return EXIT_DONE;
-	warn("cannot write to standard output: %s", strerror(errno));
+	unwritable();
 	return EXIT_IO;
 }
 

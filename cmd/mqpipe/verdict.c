@@ -139,9 +139,12 @@ void verdict_return(struct worker *w, struct job *j)
 	}
 	const struct letter letter = {.job = j->m, .status = JOB_RETRY, .attempts = j->attempt};
 	char ticket[OVERSIZE_TICKET_MAX];
+	char why[128] = "its queue is full";
+	if (r != -ETIMEDOUT)
+		snprintf(why, sizeof(why), "it cannot be put back (%s)", strerror(-r));
 	if (!open_dead(w, j) && !letter_send(w->dead, &letter))
-		warn("job %llu is in %s, as its queue is full", (unsigned long long)j->number,
-		     quote(sync_queue_name(w->dead)));
+		warn("job %llu is in %s, as %s", (unsigned long long)j->number,
+		     quote(sync_queue_name(w->dead)), why);
 	else if (!oversize_spill_bytes(j->m.data, j->m.len, ticket))
 		warn("job %llu is in the file %s/%s, as its queue is full, and the dead letters'",
 		     (unsigned long long)j->number, oversize_place(), ticket + 4);
