@@ -201,6 +201,8 @@ static void *watcher_run(void *arg)
 		/* Read before we look: what comes later changes it. */
 		uint32_t news = atomic_load(&l->news);
 		look(w);
+		/* Of a slot that was free again before we looked: who gave may have been killed before he woke anybody. */
+		w->escrow->ops->wake(w->escrow->arg);
 		if (!atomic_load(&w->error) && !atomic_load(&w->stop) &&
 		    sync_futex_wait(&l->news, news, NULL) == -EFAULT)
 			fail(w, -EUCLEAN);

@@ -409,16 +409,24 @@ int sync_poolfile_resize(const char *path, int fd, unsigned size, bool nobody_wa
 	return r;
 }
 
-/* Whoever has the FIFO open for reading sees a hang-up now. */
-void sync_poolfile_turn(const char *path)
+int sync_poolfile_begin_turn(const char *path)
 {
 	int dir = sync_poolfile_wake_dir(path);
 	if (dir < 0)
-		return;
+		return dir;
 	int turn = sync_poolfile_fifo(dir, POOL_TURN, O_RDWR);
+	close(dir);
+	return turn;
+}
+
+void sync_poolfile_end_turn(const char *path, int turn)
+{
+	/* There may be a descriptor for it now. */
+	if (turn < 0)
+		turn = sync_poolfile_begin_turn(path);
+	/* Whoever has the FIFO open for reading sees a hang-up. */
 	if (turn >= 0)
 		close(turn);
-	close(dir);
 }
 
 void sync_poolfile_drop_fifo(const char *path, unsigned slot)

@@ -79,8 +79,12 @@ bool sync_poolfile_shares_wake(int dir, int fd);
 /* Open the FIFO of a slot below that directory, with these open(2) flags; make it if it is missing. */
 int sync_poolfile_fifo(int dir, unsigned slot, int flags);
 
-/* Have the head of the line look at everything anew. */
-void sync_poolfile_turn(const char *path);
+/*
+ * Have the head of the line look at everything anew, when it ends; or when who began it is killed: so it is
+ * begun before anything is given back. -errno, which end_turn() takes as well.
+ */
+int sync_poolfile_begin_turn(const char *path);
+void sync_poolfile_end_turn(const char *path, int turn);
 /* Who holds a slot does this before giving it back with heirs about, who keep its FIFO open. */
 void sync_poolfile_drop_fifo(const char *path, unsigned slot);
 

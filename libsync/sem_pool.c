@@ -542,16 +542,16 @@ static int pool_release(struct sync_sem *sem)
 	int r = p->borrowed ? lock_gate(p, NULL) : 0;
 	if (!r)
 		r = find_ours(p);
+	int turn = r ? r : sync_poolfile_begin_turn(p->path);
 	while (!r && p->count)
 		free_slot(p, p->slots[--p->count]);
-	if (p->borrowed && unlock(p->gate, POOL_GATE, POOL_GATE))
-		return r;
+	int r2 = p->borrowed ? unlock(p->gate, POOL_GATE, POOL_GATE) : 0;
 	if (r)
 		return r;
 	close_fifos(p, 1);
 	p->latest_count = 0;
-	sync_poolfile_turn(p->path);
-	return 0;
+	sync_poolfile_end_turn(p->path, turn);
+	return r2;
 }
 
 static void forget_slot(struct sem_pool *p, unsigned slot)
@@ -566,13 +566,14 @@ static void forget_slot(struct sem_pool *p, unsigned slot)
 static void pool_undo(struct sync_sem *sem)
 {
 	struct sem_pool *p = cast(sem);
+	int turn = sync_poolfile_begin_turn(p->path);
 	while (p->latest_count) {
 		unsigned slot = p->latest[--p->latest_count];
 		free_slot(p, slot);
 		forget_slot(p, slot);
 	}
 	close_fifos(p, p->latest_fds);
-	sync_poolfile_turn(p->path);
+	sync_poolfile_end_turn(p->path, turn);
 }
 
 /* ---- look, change ---- */

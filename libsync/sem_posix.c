@@ -58,7 +58,8 @@ static int give(void *arg, unsigned count, unsigned char note)
 
 static void wake_one(void *arg)
 {
-	sync_glibcsem_wake(shared(arg), 1);
+	if (sync_glibcsem_value(shared(arg)))
+		sync_glibcsem_wake(shared(arg), 1);
 }
 
 static const struct sync_escrow_ops escrow_ops = {.take = take_one, .give = give, .wake = wake_one};
@@ -204,7 +205,7 @@ static int sleep_until_taken(struct posix_sem *p, unsigned flags, const struct t
 	} while (r == -EAGAIN);
 	sync_glibcsem_leave(shared(p));
 	/* We may have been woken in the place of one who can use it. */
-	if (r && sync_glibcsem_value(shared(p)))
+	if (r)
 		wake_one(p);
 	return r;
 }

@@ -108,6 +108,38 @@ status_is 0 "who hears of it" sh -c "exit $?"
 release go
 wait $holder
 
+# --- killed while it gives back ---
+
+# Two slots of one descriptor are one lock to who waits, so half of it must be told of.
+semwait -i 2 pool:./part true
+cat >give <<'SH'
+exec 9<>part
+semwait --fd 9 -c 2 pool:./part
+strace -qq -o trace -e trace=fcntl sempost --fd 9 pool:./part
+n=$(grep -n 'F_UNLCK.*l_start=4096,' trace | cut -d: -f1)
+semwait --fd 9 -c 2 pool:./part
+echo >held
+read x <go
+strace -qq -o trace -e "inject=fcntl:signal=KILL:when=$n" sempost --fd 9 pool:./part
+read x <go2
+SH
+if strace -o probe true 2>/dev/null && [ -z "${SANITIZE-}" ]; then
+	rm -f held
+	sh give 2>/dev/null &
+	holder=$!
+	wait_for exists held
+	semwait pool:./part touch served &
+	waiter=$!
+	wait_for waiting_in part
+	release go
+	check "sempost is killed with one of two slots given back: who waits is told of it" wait_for exists served
+	check "... while the other is still taken" wait_for value_is pool:./part 1
+	release go2
+	wait $holder $waiter
+else
+	skip "a sempost that is killed" "no strace, or a build that it would disturb"
+fi
+
 # --- others ---
 
 if [ "$(id -u)" -ne 0 ] || ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$(command -v semwait)"; then
