@@ -121,7 +121,7 @@ static int next_separated(struct cut *c, struct message *m)
 	if (c->eof)
 		return n ? found(c, m, 0, n, n) : 0;
 	if (n >= c->limit + FRAME_NUMBER_MAX + sep && n >= ROOM_LEAST)
-		return over(c, m, REST_SEPARATOR, 0, n);
+		return over(c, m, REST_SEPARATOR, 0, n - sep); /* the rest may be of a separator */
 	c->scanned = n < sep ? 0 : n - (sep - 1);
 	return NEED_MORE;
 }
