@@ -49,6 +49,7 @@ man_src := $(wildcard man/*.scd)
 pages := $(man_src:man/%.scd=$(B)/man/%)
 unit_src := $(wildcard tests/lib/*.c)
 units := $(unit_src:tests/lib/%.c=$(B)/tests/%)
+fuzzed := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 faulty := $(B)/fault/syncbox
 starved := $(B)/starved/syncbox
 links := $(applets:%=$(B)/bin/%)
@@ -130,9 +131,18 @@ $(faulty): tests/fault/ipcbench.c $(cmd_obj) $(lib_obj) $(folder_obj)
 # One whose allocations fail when they are told to.
 $(starved): tests/fault/starved.c $(filter-out %/arena.o,$(cmd_obj)) $(lib_obj) $(folder_obj)
 	@mkdir -p $(@D)
-	$(call say,LD)$(compile) $^ $(LDFLAGS) $(ARGP_FOUND) -lpthread -o $@
+	$(call say,LD)$(compile) -Icmd $^ $(LDFLAGS) $(ARGP_FOUND) -lpthread -o $@
 
-units: $(units) $(faulty) $(starved)
+# The fuzzers' harnesses, to go through their corpus; tests/storm/run-fuzz makes those with an engine.
+$(B)/fuzz/libsync.a: $(lib_obj)
+	@mkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/libsync.a
+	@mkdir -p $(@D)
+	$(call say,CC)$(compile) -Icmd -Icmd/mqpipe $(ARGP_CPPFLAGS) $< $(B)/fuzz/libsync.a $(LDFLAGS) -lpthread -o $@
+
+units: $(units) $(faulty) $(starved) $(fuzzed)
 
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
@@ -186,4 +196,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d $(B)/fault/*.d $(B)/starved/*.d)
+-include $(wildcard $(B)/obj/*/*.d $(B)/obj/*/*/*.d $(B)/pic/*/*.d $(B)/tests/*.d $(B)/fuzz/*.d $(B)/fault/*.d $(B)/starved/*.d)

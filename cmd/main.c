@@ -254,6 +254,7 @@ static void fill_standard_descriptors(void)
  */
 __attribute__((destructor)) static void check_stdout(void)
 {
+	say_tame_kept();
 	if (!fflush(stdout) && !ferror(stdout))
 		return;
 	unwritable();
@@ -277,6 +278,7 @@ int main(int argc, char **argv)
 		argc = 1;
 		argv = no_words;
 	}
+	say_keep_odd(argc, argv);
 	argp_err_exit_status = EXIT_BAD_USAGE;
 	argp_program_version_hook = print_version;
 	const struct applet *a = find(last_component(argv[0]));

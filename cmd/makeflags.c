@@ -141,6 +141,11 @@ static bool is_dashes(const char *s, const char *end)
 	return copy_word(s, end, word, sizeof(word)) && !strcmp(word, "--");
 }
 
+static bool begins_with_dash(const char *s)
+{
+	return s[s[0] == '\\'] == '-';
+}
+
 static char *append(char *at, const char *s, size_t len)
 {
 	memcpy(at, s, len);
@@ -165,7 +170,7 @@ char *makeflags_with(const char *flags, const char *words)
 		return NULL;
 	char *at = made;
 	const char *s = flags;
-	if (*s && !is_blank(*s) && *s != '-' && !is_dashes(s, word_end(s))) {
+	if (*s && !is_blank(*s) && !begins_with_dash(s)) {
 		const char *end = word_end(s);
 		at = append_word(at, s, end);
 		s = end;

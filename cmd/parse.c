@@ -78,7 +78,7 @@ static bool parse_digits(const char *s, unsigned base, uint64_t max, uint64_t *o
 		return false;
 	for (; *s; s++) {
 		unsigned digit = (unsigned)(*s - '0');
-		if (!is_digit(*s) || digit >= base || n > (max - digit) / base)
+		if (!is_digit(*s) || digit >= base || digit > max || n > (max - digit) / base)
 			return false;
 		n = n * base + digit;
 	}

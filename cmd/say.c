@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "say.h"
 #include "stop.h"
 
@@ -175,4 +176,53 @@ const char *quote(const char *s)
 	}
 	memcpy(out + at, "'", 2);
 	return out;
+}
+
+/* ---- messages of the libc ---- */
+
+/*
+ * Messages on wrong words are argp's and getopt's, who print the words as they are, or one byte of them. So if there
+ * are bytes among them that could be more than a letter, these messages are kept until we end, and then have question
+ * marks for those that a terminal could obey.
+ */
+static char *kept;
+static size_t kept_size;
+
+/* The length of a character that is visible, or a newline; 0 if there is none. */
+static size_t harmless(const unsigned char *s, size_t n)
+{
+	if (*s < 0x80)
+		return *s == '\n' || *s == '\t' || (*s >= ' ' && *s != 0x7f);
+	bool control = n > 1 && s[0] == 0xc2 && s[1] < 0xa0;
+	return control ? 0 : (size_t)json_utf8_length(s, n);
+}
+
+void say_keep_odd(int argc, char **argv)
+{
+	size_t sum = 0;
+	bool plain = true;
+	for (int i = 0; i < argc; i++) {
+		const char *s = argv[i];
+		for (; *s; s++)
+			plain = plain && (signed char)*s >= ' ' && *s != 0x7f;
+		sum += (size_t)(s - argv[i]) + 1;
+	}
+	if (plain)
+		return;
+	kept_size = 2 * sum + 4096;
+	kept = calloc(1, kept_size);
+	if (kept && setvbuf(stderr, kept, _IOFBF, kept_size))
+		kept = NULL;
+}
+
+/* In the buffer as a whole: where in it the text lies is the libc's affair; elsewhere there are zeros. */
+void say_tame_kept(void)
+{
+	size_t n;
+	for (size_t i = 0; kept && i < kept_size; i += n ? n : 1) {
+		unsigned char *s = (unsigned char *)kept + i;
+		n = *s ? harmless(s, kept_size - i) : 1;
+		if (!n)
+			*s = '?';
+	}
 }

@@ -33,4 +33,11 @@ const char *tame(const char *s);
 /* As quote() without the quotes, cut to SIZE. */
 const char *escape(char *buf, size_t size, const char *s);
 
+/*
+ * argp and getopt print words as they are. With words in which there are bytes that a terminal could obey, their messages
+ * are kept until say_tame_kept() has replaced those.
+ */
+void say_keep_odd(int argc, char **argv);
+void say_tame_kept(void);
+
 #endif

@@ -22,7 +22,7 @@ for n in 0 x -1 '' 99999999999999; do
 	status_is 64 "64: -n '$n'" ipcbench "-n$n" pipe
 	status_is 64 "64: -r '$n'" ipcbench "-r$n" pipe
 done
-for size in 0 x '' 65M 1T K 1KK -1 '64,,' '1,0'; do
+for size in 0 x '' 65M 9G 1T K 1KK -1 '64,,' '1,0'; do
 	status_is 64 "64: -s '$size'" ipcbench -n 1 "-s$size" pipe
 done
 for time in 0 x '' 2h inf; do

@@ -27,4 +27,10 @@ says "lockrun: unrecognized option*" "of the argument"
 ln -s "$BUILD/bin/syncbox" other
 status_is 0 "a link of another name is syncbox" ./other --list
 status_is 64 "no argv[0] at all is syncbox" perl -e 'exec { "$ENV{BUILD}/bin/syncbox" } ""'
+# 233 303 is U+009B, with which terminals begin a command, too; 303 244 is a letter.
+bad=$(printf 'x\033[31m\302\233\303\244')
+status_is 64 "a wrong word with control characters" lockrun "-E$bad" L true
+says "*'x?[[]31m??$(printf '\303\244')'*" "is told without them, but with letters"
+status_is 64 "so is a wrong option" lockrun "--$bad" L true
+says "*'--x?[[]31m*" "which the libc tells"
 done_testing

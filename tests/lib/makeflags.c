@@ -105,6 +105,8 @@ static const struct {
 	{" -j --jobserver-fds=3,4 --jobserver-auth=fifo:/a\\ b -I/x", "X", " -I/x X",
 	 "each of several goes"},
 	{"-kj8", "X", " -kj8 X", "what is not make's own way to write it stays"},
+	{"\\-j3", "--jobserver-auth=-2,-2", " --jobserver-auth=-2,-2",
+	 "an option in front, with a backslash"},
 };
 
 static void replaced(void)
