@@ -169,7 +169,34 @@ while read -r waiter; do
 	done
 done <waits
 
-release hold
+# --- a terminal that is stopped ---
+
+cat >stopped <<'PERL'
+# COMMAND's standard error is a terminal whose user has pressed Ctrl-S.
+use Fcntl;
+sysopen my $master, '/dev/ptmx', O_RDWR | O_NOCTTY or exit 99;
+my ($zero, $n) = (pack('i', 0)) x 2;
+ioctl $master, 0x40045431, $zero and ioctl $master, 0x80045430, $n or exit 99; # TIOCSPTLCK, TIOCGPTN
+sysopen my $slave, '/dev/pts/' . unpack('i', $n), O_RDWR | O_NOCTTY or exit 99;
+ioctl $slave, 0x540A, 0 or exit 99; # TCXONC, TCOOFF
+open STDERR, '>&', $slave;
+fcntl $master, F_SETFD, 0;
+exec @ARGV;
+PERL
+if perl stopped true; then
+	status_is 75 "a stopped terminal: -q and the time is kept" timeout -s KILL 60 perl stopped lockrun -q -w 1.5 F true
+	status_is 75 "a stopped terminal: semwait, too" timeout -s KILL 60 perl stopped semwait -q -w 1.5 pool:./P true
+	perl stopped lockrun F sh -c 'echo >ran' &
+	waiter=$!
+	wait_for waits F
+	# The line that says who is waited for comes after a second.
+	sleep 1.2 # ok: long enough to be drawn, or not
+	release hold
+	status_is 0 "a stopped terminal: who waits for the lock is served" sh -c "tail --pid=$waiter -f /dev/null && test -e ran"
+else
+	skip "a stopped terminal" "no terminal of our own can be had"
+	release hold
+fi
 wait
 
 # --- limits at nothing ---
