@@ -17,6 +17,7 @@ LDFLAGS = $(STATIC_LDFLAGS)
 endif
 ifdef SANITIZE
 B := build/sanitize
+HARDENING = # the sanitizers' own checks see more
 CFLAGS += -O1 -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
@@ -129,7 +130,7 @@ units: $(units) $(faulty)
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
 	@BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
-		prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
+		HARDENED='$(findstring -fstack-protector,$(CFLAGS))' prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
 
 storm: all units
 	BUILD='$(abspath $(B))' tests/storm/run $(or $(MINUTES),0)
