@@ -137,7 +137,8 @@ if [ "$group" ] && [ -e "$group/cgroup.kill" ]; then
 	rm -f held
 	: >K
 	for name in 1 2 3 4 5 6 7 8; do
-		sh -c 'echo $$ >"$0/cgroup.procs"; exec lockrun K semwait -i 1 pool:./K.pool sh -c "echo >held; exec sleep 600"' "$group" "$name" 2>/dev/null & # ok: jobs
+		sh -c 'echo $$ >"$0/cgroup.procs"
+			exec lockrun K semwait -i 1 pool:./K.pool sh -c "echo >held; exec sleep 600"' "$group" "$name" 2>/dev/null & # ok: jobs
 	done
 	wait_for exists held
 	wait_for waiters_are K 7

@@ -83,7 +83,8 @@ check "standard descriptors closed: mqpipe send and flush" \
 	closed_everywhere sh -c "mqpipe send -n $N x && mqpipe flush -q $N"
 check "standard descriptors closed: syncrm" closed_everywhere sh -c ': >R && syncrm -q lock R'
 mqpipe send "$N" kept
-for line in "mqpipe recv -n $N" "evfd get $E" "evfd wait $E" "semwait --value sysv:$N" "syncls lock" "lockrun --json --who L"; do
+for line in "mqpipe recv -n $N" "evfd get $E" "evfd wait $E" "semwait --value sysv:$N" "syncls lock" \
+	"lockrun --json --who L"; do
 	status_is 74 "74: no standard output for its result: $line" sh -c "$line >&-"
 done
 check "and the message is still there" test "$(mqpipe recv -n -N 1 "$N")" = kept
@@ -252,7 +253,8 @@ status_is 3 "ulimit -f 0: an event that cannot be written is COMMAND's affair in
 status_is 3 "ulimit -f 0: nor is it with --max-run" too_long lockrun --max-run=600 --events=grown L sh -c 'exit 3'
 status_is 3 "ulimit -f 0: nor are messages" too_long sh -c 'exec lockrun -v L sh -c "exit 3" 2>grown'
 check "ulimit -f 0: and COMMAND has SIGXFSZ as we did" \
-	test "$(prlimit --fsize=0 lockrun -v --events=grown L grep SigIgn /proc/self/status 2>said)" = "$(grep SigIgn /proc/self/status)"
+	test "$(prlimit --fsize=0 lockrun -v --events=grown L grep SigIgn /proc/self/status 2>said)" = \
+	"$(grep SigIgn /proc/self/status)"
 mqpipe send "$N" kept
 status_is 74 "ulimit -f 0: 74: a message that cannot be written" too_long sh -c "exec mqpipe recv -N 1 $N >grown"
 check "... is back in the queue" test "$(mqpipe recv -n -N 1 "$N")" = kept
