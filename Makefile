@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# make, check, install, static, lint, bench, storm, demo, clean; see README.md.
+# make, check, coverage, valgrind, install, static, lint, bench, storm, demo, clean; see README.md.
 # Applets and backends are listed in cmd/applets.def and libsync/backends.def, not here.
 
 VERSION := 0.1.0
@@ -20,6 +20,7 @@ ifdef SANITIZE
 B := build/sanitize
 # What clang's sanitizers need comes with the program.
 complete :=
+HARDENING = # the sanitizers' own checks see more
 CFLAGS += -O1 -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=$(SANITIZE)
 endif
@@ -56,7 +57,7 @@ links := $(applets:%=$(B)/bin/%)
 bin := $(B)/bin/syncbox $(links)
 so := $(B)/lib/libsync.so.$(SOVERSION)
 
-.PHONY: all bin check units install static lint lint-format bench storm demo clean completions
+.PHONY: all bin check units coverage valgrind install static lint lint-format bench storm demo clean completions
 .DELETE_ON_ERROR:
 
 ifdef STATIC
@@ -147,10 +148,22 @@ units: $(units) $(faulty) $(starved) $(fuzzed)
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim.
 check: all units
 	@BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
-		prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
+		HARDENED='$(findstring -fstack-protector,$(CFLAGS))' prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(wildcard tests/*.t) $(units))
 
 storm: all units
 	BUILD='$(abspath $(B))' tests/storm/run $(or $(MINUTES),0)
+
+valgrind: all units
+	BUILD='$(abspath $(B))' tests/storm/valgrind
+
+# Whoever the test runs a program as, it is to leave its figures; and say nothing where it cannot.
+instrumented := B=build/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage
+coverage:
+	$(MAKE) $(instrumented) all units
+	find build/coverage -name '*.gcda' -exec rm {} +
+	find build/coverage -type d -exec chmod a+rwx {} +
+	-umask 0; GCOV_ERROR_FILE=/dev/null $(MAKE) $(instrumented) check
+	build-aux/coverage build/coverage
 
 bench: all
 	$(MAKE) static

@@ -176,10 +176,16 @@ static bool had_it(pid_t pid, const siginfo_t *info)
 	}
 }
 
+/* A message of our own that nobody wanted, or that its file has no room for (ulimit -f). */
+static bool of_a_message(const siginfo_t *info)
+{
+	return (info->si_signo == SIGPIPE || info->si_signo == SIGXFSZ) && info->si_pid == getpid();
+}
+
 static void forward(pid_t pid, const siginfo_t *info)
 {
-	if (info->si_signo == SIGPIPE && info->si_pid == getpid())
-		return; /* a message of our own that nobody wanted */
+	if (of_a_message(info))
+		return;
 	if (!had_it(pid, info))
 		kill(pid, info->si_signo);
 }
@@ -318,7 +324,7 @@ static int supervise_limited(pid_t pid, const sigset_t *set, struct limit *limit
 			continue; /* EAGAIN: something is due; EINTR: we were stopped and go on */
 		if (pid > 0)
 			forward(pid, &info);
-		else if (signo != SIGPIPE)
+		else if (!of_a_message(&info))
 			tree_signal(signo);
 	}
 }
@@ -364,19 +370,21 @@ int child_start_thread(void *(*run)(void *), void *arg)
 
 void child_guard_messages(bool begin)
 {
-	static struct sigaction before;
+	static struct sigaction before[2];
 	static bool guarded;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	if (begin == guarded)
 		return;
 	guarded = begin;
-	sigaction(SIGPIPE, begin ? &ignore : &before, begin ? &before : NULL);
+	sigaction(SIGPIPE, begin ? &ignore : &before[0], begin ? &before[0] : NULL);
+	sigaction(SIGXFSZ, begin ? &ignore : &before[1], begin ? &before[1] : NULL);
 }
 
 void child_ignore_unread(void)
 {
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 int child_run(const struct child_plan *plan)
@@ -588,6 +596,7 @@ void child_let_go(void)
 {
 	sigset_t mask = original_mask;
 	sigaddset(&mask, SIGPIPE);
+	sigaddset(&mask, SIGXFSZ);
 	set_mask(SIG_SETMASK, &mask, NULL);
 }
 

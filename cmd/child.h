@@ -32,7 +32,7 @@ int child_attend(const struct child_plan *plan, int *exec_error);
 
 /*
  * From here to child_let_go() signals wait, to be forwarded to COMMAND. So neither they nor a
- * message that nobody reads (SIGPIPE) can cut short what must precede and follow it. May be called
+ * message that nobody reads (SIGPIPE, SIGXFSZ) can cut short what must precede and follow it. May be called
  * again after child_let_go().
  */
 void child_hold_signals(void);
@@ -62,7 +62,7 @@ int child_start_thread(void *(*run)(void *), void *arg);
 
 /*
  * BEGIN: from here a message that nobody reads does no harm, for neither our place in the line nor what we
- * have taken must be lost by SIGPIPE; else as before, for COMMAND.
+ * have taken must be lost by SIGPIPE or SIGXFSZ; else as before, for COMMAND.
  */
 void child_guard_messages(bool begin);
 
@@ -111,7 +111,7 @@ void child_close_inherited(void);
 /* A descriptor that is readable when the process PID has ended. -errno. */
 int child_open(int pid);
 
-/* Signals count again as when we were started, but for SIGPIPE: messages may go unread. */
+/* Signals count again as when we were started, but for SIGPIPE and SIGXFSZ: messages may go unread. */
 void child_let_go(void);
 /* What COMMAND has left behind need not be reaped by us. */
 void child_let_rest_go(void);

@@ -201,9 +201,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		add_ask(o, arg, key == 'l' ? SYNC_EXCLUSIVE : SYNC_SHARED, state);
 		return 0;
 	case 'c':
-		if (o->command)
-			argp_error(state, "-c and a command: give one of them");
-		o->shell_line = arg;
+		o->shell_line = arg; /* behind a command it would be the command's */
 		return 0;
 	case OPT_HOLD:
 		if (strcmp(arg, "tree") != 0 && strcmp(arg, "command") != 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The only code that writes to stderr. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -89,9 +90,21 @@ static size_t terminal_width(void)
 	return size.ws_col;
 }
 
+/*
+ * Who waits has the lock, or the time is over: a terminal that is stopped (Ctrl-S) shall not keep it from going on,
+ * as it would who writes to it, or waits for the thread that does.
+ */
+static bool terminal_takes_it(void)
+{
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&room, 1, 0) == 1;
+}
+
 void say_status(const char *format, ...)
 {
 	va_list args;
+	if (!terminal_takes_it())
+		return;
 	va_start(args, format);
 	put(WIPE_LINE, "", terminal_width(), format, args);
 	va_end(args);
@@ -99,8 +112,8 @@ void say_status(const char *format, ...)
 
 void say_wipe_status(void)
 {
-	ssize_t ignored = write(STDERR_FILENO, WIPE_LINE, strlen(WIPE_LINE));
-	(void)ignored;
+	if (terminal_takes_it() && write(STDERR_FILENO, WIPE_LINE, strlen(WIPE_LINE)) < 0)
+		return; /* nobody looks at it any more */
 }
 
 bool say_on_terminal(void)

@@ -9,7 +9,7 @@
 
 #include "stop.h"
 
-static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGALRM, SIGPIPE, SIGCHLD};
+static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGALRM, SIGPIPE, SIGXFSZ, SIGCHLD};
 enum { STOPPING = 4, SIGNALS = sizeof(signals) / sizeof(signals[0]) };
 
 static volatile sig_atomic_t wanted, signal_number, signal_code, urgent, child, knocking;
@@ -78,6 +78,7 @@ void stop_catch(void)
 	sigaction(SIGALRM, &sa, NULL);
 	sa = (struct sigaction){.sa_handler = SIG_IGN};
 	sigaction(SIGPIPE, &sa, NULL);
+	sigaction(SIGXFSZ, &sa, NULL);
 	/* Nobody may have blocked the one that we count on; the others are as they were. */
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);

@@ -136,7 +136,7 @@ static void add_holder(struct look *l, struct sync_node *node, int fd,
 	g->mode = line->mode;
 	g->range = line->range;
 	g->asker = line->pid;
-	g->inherited = line->pid > 0 && line->pid != l->pid;
+	g->inherited = line->pid >= 0 && line->pid != l->pid;
 	g->fd = fd;
 	g->seen = true;
 	g->began = began(l);

@@ -93,6 +93,25 @@ for name in $dropins; do
 		-s "all/usr/share/fish/vendor_completions.d/$name.fish" -a ! -e "all/usr/share/man/man1/syncbox-$name.1"
 done
 check "the installed lockrun runs" "$root/usr/bin/lockrun" L true
+if command -v readelf >/dev/null; then
+	for file in bin/syncbox lib/libsync.so.1; do
+		readelf -lW "$root/usr/$file" >segments
+		readelf -dW "$root/usr/$file" >dynamic
+		check "$file: the stack is not executable" grep -qE 'GNU_STACK .* RW +0x' segments
+		check "$file: no text is relocated" sh -c '! grep -qE "TEXTREL" dynamic'
+		check "$file: no segment is writable and executable" sh -c '! grep -qE "LOAD .* (RWE|WE)" segments'
+		check "$file: nothing is looked for in directories of a builder" sh -c '! grep -qE "RPATH|RUNPATH" dynamic'
+	done
+	if [ -n "${HARDENED-}" ]; then
+		check "bin/syncbox: the stack is guarded" sh -c "nm -u '$root/usr/bin/syncbox' | grep -q __stack_chk_fail"
+		check "bin/syncbox: copies into arrays are bounded" sh -c "nm -u '$root/usr/bin/syncbox' | grep -q '_chk@'"
+	else
+		skip "bin/syncbox: the stack is guarded" "it was built with other flags"
+		skip "bin/syncbox: copies into arrays are bounded" "it was built with other flags"
+	fi
+else
+	skip "the installed program and library are hardened" "no readelf"
+fi
 pc=$root/usr/lib/pkgconfig/libsync.pc
 for line in prefix=/usr includedir=/usr/include libdir=/usr/lib; do
 	check "libsync.pc: $line" grep -qx "$line" "$pc"

@@ -56,6 +56,12 @@ status_is 66 "66: a FIFO by name that is not there" semwait "jobserver:fifo:$scr
 
 # --- connecting ---
 
+(
+	umask 077
+	semwait -i 3 -m 660 "jobserver:fifo:$scratch/made" true
+)
+check "-i makes a FIFO, and -m is its mode whatever the umask" test "$(stat -c '%F %a' made)" = 'fifo 660'
+rm made
 mkfifo alone
 status_is 0 "a FIFO that nobody has open does not block" timeout 20 semwait --value "jobserver:fifo:$scratch/alone"
 check "and is empty" test "$out" = 0

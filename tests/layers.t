@@ -84,6 +84,8 @@ never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|ps
 	'cmd/say[.]c'
 never "fronts know no kernel IPC, stdio or argp" includes "$ipc| <(stdio|argp)[.]h>" "$fronts"
 never "libsync knows nothing of cmd" includes ' [^<]| <argp[.]h>' "$lib" "[^ ]* \"($(own libsync))\""
+never "no mutex is shared with other processes, whose death could leave it: kernel locks do not stay" code \
+	"$(call 'pthread_mutexattr_set(robust|pshared)')" "$cmd|$lib" 'cmd/ipcbench/[a-z_]+[.]c'
 never "nothing sleeps" code "$(call '(u|nano|clock_nano|thrd_)?sleep')" "$cmd|$lib"
 never "option values go through parse.c, those of drop-ins through laxnum.c" code "$(call 'strto[a-z]*|ato[a-z]+')" \
 	"$cmd" 'cmd/(parse|laxnum)[.]c'
@@ -181,6 +183,8 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "fronts know no kernel IPC, stdio or argp" libsync/lock.c '#include <sys/file.h>'
 	plant "libsync knows nothing of cmd" libsync/proc.c '#include "../cmd/say.h"'
 	plant "libsync knows nothing of cmd" libsync/name.c '#include "say.h"'
+	plant "no mutex is shared with other processes, whose death could leave it: kernel locks do not stay" \
+		libsync/proc.c 'int f(void *a) { return pthread_mutexattr_setrobust(a, 1); }'
 	plant "nothing sleeps" libsync/lock.c 'void f(void) { usleep(10); }'
 	plant "nothing sleeps" cmd/held.c 'void f(void) { clock_nanosleep(0, 0, 0, 0); }'
 	plant "option values go through parse.c, those of drop-ins through laxnum.c" cmd/held.c 'int f(const char *s) { return atoi(s); }'

@@ -140,6 +140,19 @@ wait $outer
 status=$?
 check "and signals are passed on" test $status -eq 143
 kill "$(cat other)"
+lockrun L sh -c 'echo >begun; read x <go' &
+holder=$!
+read -r _ <begun
+sh -c 'sleep 600 & echo $! >other; exec lockrun --max-run=1h L touch never' & # ok: a job
+outer=$!
+wait_for waits L
+kill -TERM $outer
+wait_for sh -c "! lockrun --who L | grep -q '^waits'"
+wait $outer
+status_is 143 "nor do they wait for the lock" sh -c "exit $?"
+release go
+wait $holder
+kill "$(cat other)"
 
 # --- signals ---
 

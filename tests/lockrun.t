@@ -353,6 +353,7 @@ for mode in -x -s; do
 done
 status_is 0 "shared under shared passes" lockrun -s L lockrun -n -s L true
 status_is 71 "exclusive under shared cannot, even so" lockrun -s L lockrun --reentrant L true
+says "*'L' is held shared by a command that started this one, though not as it is wanted*" "and why"
 status_is 0 "another lock passes" lockrun L lockrun -n L2 true
 status_is 0 "another range passes" lockrun ofd:L@0+1 lockrun -n ofd:L@1+1 true
 status_is 0 "a false claim is not believed" env SYNCBOX_HELD='1:0 1:1 77:10 x:y' lockrun -n L true
@@ -362,6 +363,7 @@ wait_for test -s late
 check "a job that outlives the lock may take it anew" test "$(cat late)" = 0
 
 status_is 71 "a part held above is not the whole" lockrun ofd:L@0+5 lockrun --reentrant ofd:L@0+10 true
+says "*'ofd:L@0+10' is held by a command that started this one, though not as it is wanted*" "nor is it shared"
 status_is 71 "an fcntl lock of this very process is not dropped by opening the file again" \
 	lockrun fcntl:L lockrun flock:L true
 status_is 71 "nor one of another range" lockrun fcntl:L@0+1 lockrun fcntl:L@5+1 true

@@ -97,8 +97,8 @@ static inline void need(bool good, const char *text)
 /* "SCHEME:PATH"; good for the next few calls. */
 static inline const char *named(const char *path)
 {
-	static char names[16][256];
-	static unsigned next;
+	static _Thread_local char names[16][256];
+	static _Thread_local unsigned next;
 	char *name = names[next++ % LENGTH(names)];
 	snprintf(name, sizeof(names[0]), "%s:%s", scheme, path);
 	return name;
