@@ -52,7 +52,7 @@ static int raise_fd(int fd)
 	if (fd < 0)
 		return -errno;
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HELD_FD);
-	int err = errno;
+	int err = errno == EINVAL ? EMFILE : errno; /* the limit leaves no such number */
 	close(fd);
 	return high < 0 ? -err : high;
 }
