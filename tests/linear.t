@@ -44,4 +44,16 @@ prio posix:/linear-$$
 line sysv:linear-$$
 END
 
+# Each of twenty rounds shows it, unless that client was killed early.
+if bin/linear -f -s 1 -r 20 sem "sysv:linear-$$" >histories 2>notes; then
+	status_is 1 "a client that posts twice is seen" sh -c 'bin/linear-check -q <histories'
+else
+	skip "a client that posts twice is seen" "$(tail -n 1 notes)"
+fi
+if bin/linear -f -s 1 -r 20 line "sysv:linear-$$" >histories 2>notes; then
+	status_is 1 "and one that sends twice" sh -c 'bin/linear-check -q <histories'
+else
+	skip "and one that sends twice" "$(tail -n 1 notes)"
+fi
+
 done_testing

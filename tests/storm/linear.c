@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Records histories of a semaphore or a queue of libsync, for linear-check:
- * linear [-s SEED] [-r ROUNDS] sem|line|prio NAME
+ * linear [-s SEED] [-r ROUNDS] [-f] sem|line|prio NAME
  *
  * In each round a new object, and CLIENTS processes that begin at once, each with OPS operations, which they
  * write into memory that all share: before the call, and after. One of five is killed in the midst, by a timer of
@@ -11,6 +11,8 @@
  * written down. Permits of a pool have owners: those of the killed are posted by the kernel between the kill and
  * its wait4(2). In a pool a try may fail for one who waits, and so counts only if nobody waited meanwhile;
  * its value is looked at only in the end.
+ *
+ * -f plants a fault: one client posts, or sends, all twice.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -44,7 +46,7 @@ struct client {
 };
 
 static struct client *clients; /* shared */
-static bool is_sem, is_pool, is_prio;
+static bool is_sem, is_pool, is_prio, faulty;
 static const char *kind, *name;
 static struct sync_sem *sem;
 static struct sync_queue *queue;
@@ -198,6 +200,8 @@ static _Noreturn void run_client(struct client *c, int gate, unsigned victim, un
 			arm(usec);
 		atomic_store(&op->begin, now());
 		int r = perform(op);
+		if (faulty && c == clients && (op->what == POST || op->what == SEND))
+			r = perform(op);
 		atomic_store(&op->result, r);
 		atomic_store(&op->end, now());
 		if (r < 0 && r != -ETIMEDOUT)
@@ -214,6 +218,9 @@ static _Noreturn void run_client(struct client *c, int gate, unsigned victim, un
 
 static bool waited_meanwhile(const struct client *self, const struct op *op)
 {
+	/* A try waits a second for who takes a permit at this moment, and then says no. */
+	if (op->end - op->begin > 900000000)
+		return true;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		for (unsigned k = 0; k < OPS; k++) {
 			const struct op *other = &clients[i].op[k];
@@ -352,11 +359,13 @@ int main(int argc, char **argv)
 	unsigned seed = 1;
 	unsigned long rounds = 10;
 	int c;
-	while ((c = getopt(argc, argv, "s:r:")) != -1) {
+	while ((c = getopt(argc, argv, "s:r:f")) != -1) {
 		if (c == 's')
 			seed = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'r')
 			rounds = strtoul(optarg, NULL, 10);
+		else if (c == 'f')
+			faulty = true;
 		else
 			return 64;
 	}

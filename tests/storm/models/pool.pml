@@ -13,6 +13,9 @@
  * Who takes permits waits, or tries once; wants one or WANT; gives them back by their numbers, or by ending; and may
  * leave an heir behind that keeps the descriptors, for ever even. The first may also make the pool larger.
  *
+ * Not modelled: the removal of the file, descriptors that are borrowed (hand_over()), and that GATE is not waited for longer
+ * than a second by who tries.
+ *
  * Claims: permits in use are never more than SIZE; who tries does not pass one who waits; and when nothing can
  * go on, GATE is free, the line has a head if anybody is in it, and there are fewer permits free than it wants.
  *
@@ -36,6 +39,9 @@
 #endif
 #ifndef TRIES
 #define TRIES 0		/* that many of them try once, the others wait */
+#endif
+#ifndef GIVES_UP
+#define GIVES_UP 0	/* a head may end its wait */
 #endif
 #ifndef GROWS
 #define GROWS 0		/* the pool begins with a permit less, and is resized */
@@ -292,6 +298,10 @@ next:		seen = 0;
 	STEP(gate = 0; asleep[me] = true);
 #endif
 	/* The poll; a FIFO that has hung up is closed. */
+	if
+	:: GIVES_UP -> asleep[me] = false; wants[me] = 0; goto give_back	/* without GATE */
+	:: true
+	fi;
 	STEP(awake ->
 		asleep[me] = false;
 		turning = turn_made;
@@ -381,7 +391,8 @@ settle:
 	:: else -> break
 	od;
 	s = 0;
-	STEP(queue = (queue == OURS -> 0 : queue); gate = 0; waits = (waits == OURS -> 0 : waits));
+	STEP(queue = (queue == OURS -> 0 : queue); gate = (gate == OURS -> 0 : gate);
+		waits = (waits == OURS -> 0 : waits));
 	if
 	:: leave -> STEP(end_watch())
 	:: else
@@ -450,7 +461,8 @@ give_back:
 	:: else -> break
 	od;
 leave_line:
-	STEP(queue = (queue == OURS -> 0 : queue); gate = 0; waits = (waits == OURS -> 0 : waits));
+	STEP(queue = (queue == OURS -> 0 : queue); gate = (gate == OURS -> 0 : gate);
+		waits = (waits == OURS -> 0 : waits));
 killed:
 	atomic {
 		gone[me] = true;
