@@ -145,8 +145,9 @@ static void put_sum(FILE *f, const char *old, const char *key, const struct metr
 		double had;
 		if (!begins(line, m->name, "{"))
 			continue;
+		/* The last line need not end, if somebody has edited the file. */
 		if (!begins(line, m->name, key))
-			fprintf(f, "%.*s", (int)(next_line(line) - line), line);
+			fprintf(f, "%.*s\n", (int)strcspn(line, "\n"), line);
 		else if (sscanf(line + strlen(m->name) + strlen(key), "%lf", &had) == 1 && had > 0)
 			sum = m->type[0] == 'c' ? sum + had : had > sum ? had : sum;
 	}

@@ -191,6 +191,12 @@ echo precious >other
 status_is 5 "another file is left alone; the status is COMMAND's" lockrun --metrics=other L sh -c 'exit 5'
 says "*'other' is no metrics file of lockrun: it was left alone" "that is said"
 check "it is as it was" test "$(cat other)" = precious
+rm -f R
+lockrun --metrics=R L true
+lockrun --metrics=R M true
+perl -pi -e 'chomp if eof' R
+lockrun --metrics=R L true
+check "a last line that somebody has left without its end stays whole" perl "$scratch/format.pl" R
 status_is 5 "it cannot be written: the status is COMMAND's" lockrun --metrics=no/P L sh -c 'exit 5'
 says "*cannot write metrics to 'no/P': No such file or directory" "that is said, too"
 lockrun P sh -c 'echo >begun; read x <go' & # who locks the file keeps metrics waiting,
