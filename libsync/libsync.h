@@ -643,6 +643,8 @@ void sync_queue_watch_close(struct sync_queue_watch *watch);
 const char *sync_queue_name(const struct sync_queue *queue);
 /* What it can do: SYNC_CAP_ bits. */
 unsigned sync_queue_caps(const struct sync_queue *queue);
+/* The same of a queue of that name. Whether there is one is not asked. */
+unsigned sync_queue_caps_of(const char *name);
 
 /* ---- journals --------------------------------------------------------
  *

@@ -198,3 +198,9 @@ SYNC_API unsigned sync_queue_caps(const struct sync_queue *q)
 {
 	return q->ops->caps;
 }
+
+SYNC_API unsigned sync_queue_caps_of(const char *name)
+{
+	const char *rest;
+	return backend_of(name, &rest)->caps;
+}

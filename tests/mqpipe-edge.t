@@ -42,6 +42,10 @@ status_is 0 "a record that is longer than what can be read at once" sh -c "head 
 	mqpipe send -n -R 300000 --oversize=truncate $Q"
 check "is one message" test "$(mqpipe recv -e -r $Q | wc -c)" = 128
 status_is 65 "a priority that goes on behind a NUL" sh -c "printf '5\\0x\\tm\\n' | mqpipe send -P $Q"
+status_is 64 "a queue that cannot tell its end" mqpipe recv --eof sysv:$Q.new
+status_is 66 "is not made for that" mqpipe info sysv:$Q.new
+status_is 64 "nor is one without types" mqpipe recv -t 5 $Q.new
+status_is 66 "which is seen" mqpipe info $Q.new
 printf '\211mqL\0\0\0\4good\0\0\0\377bad' | mqpipe send -r $Q
 status_is 65 "a damaged batch" mqpipe recv --batch -l --journal jr -e $Q
 check "what is good in it comes" test "$out" = good

@@ -89,16 +89,29 @@ const struct timespec *source_until(struct source *s)
 	return patience_until(&o->patience, o->idle < wait ? o->idle : wait);
 }
 
+/* Can queues of these kinds do what was asked for? Before any is made. */
+static void check_kinds(const struct source_opts *o)
+{
+	bool watched = o->queues > 1 || o->until & SYNC_UNTIL_EOF;
+	for (size_t i = 0; i < o->queues; i++) {
+		unsigned caps = sync_queue_caps_of(o->names[i]);
+		if (o->selects && !(caps & SYNC_CAP_SELECT))
+			die(EXIT_BAD_USAGE,
+			    "%s: its messages have priorities, not types to choose from: -t is for "
+			    "sysv: queues",
+			    quote(o->names[i]));
+		if (watched && !(caps & SYNC_CAP_PRESENCE))
+			die(EXIT_BAD_USAGE,
+			    "a sysv: queue does not tell who sends to it, and cannot be waited for "
+			    "with others: use posix: queues");
+	}
+}
+
 static struct sync_queue *open_one(struct source *s, const char *name)
 {
 	const struct source_opts *o = s->o;
 	struct sync_queue *q = queue_open(name, &o->open, SYNC_QUEUE_RECV);
 	queue_attend(q, source_until(s), o->patience.common.busy_status);
-	if (o->selects && !(sync_queue_caps(q) & SYNC_CAP_SELECT))
-		die(EXIT_BAD_USAGE,
-		    "%s: its messages have priorities, not types to choose from: -t is for sysv: "
-		    "queues",
-		    quote(name));
 	return q;
 }
 
@@ -112,10 +125,6 @@ static void open_watch(struct source *s)
 	if (o->queues == 1 && !until)
 		return;
 	int r = sync_queue_watch_open(s->queues, o->queues, until, &s->watch);
-	if (r == -EOPNOTSUPP)
-		die(EXIT_BAD_USAGE,
-		    "a sysv: queue does not tell who sends to it, and cannot be waited for with "
-		    "others: use posix: queues");
 	if (r)
 		die(exit_status_of(r), "cannot watch %s: %s", quote(o->names[0]), strerror(-r));
 }
@@ -137,6 +146,7 @@ static void open_journal(struct source *s)
 void source_open(struct source *s)
 {
 	const struct source_opts *o = s->o;
+	check_kinds(o);
 	s->queues = calloc(o->queues, sizeof(struct sync_queue *));
 	if (!s->queues)
 		die(EXIT_SYSTEM, "no memory for %zu queues", o->queues);
