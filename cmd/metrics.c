@@ -87,8 +87,12 @@ int metrics_write(const char *file, const char *label, const char *value, const 
 		  size_t n)
 {
 	char temporary[4096];
+	struct stat st;
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file) >= sizeof(temporary))
 		return -ENAMETOOLONG;
+	/* Root would have /dev/null replaced by a file. */
+	if (!stat(file, &st) && !S_ISREG(st.st_mode))
+		return -EUCLEAN;
 	char *key = label_text(label, value);
 	int fd = key ? mkstemp(temporary) : -1;
 	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;

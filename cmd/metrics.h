@@ -10,7 +10,10 @@ struct metric {
 	double value;
 };
 
-/* Replace FILE in one step. Each value bears LABEL="VALUE". 0 or -errno. */
+/*
+ * Replace FILE in one step. Each value bears LABEL="VALUE". 0 or -errno; -EUCLEAN: FILE is no regular one, and was
+ * left alone.
+ */
 int metrics_write(const char *file, const char *label, const char *value, const struct metric *list,
 		  size_t n);
 

@@ -42,6 +42,11 @@ status_is 0 "a record that is longer than what can be read at once" sh -c "head 
 	mqpipe send -n -R 300000 --oversize=truncate $Q"
 check "is one message" test "$(mqpipe recv -e -r $Q | wc -c)" = 128
 status_is 65 "a priority that goes on behind a NUL" sh -c "printf '5\\0x\\tm\\n' | mqpipe send -P $Q"
+mkfifo fifo
+mqpipe send -q $Q one
+status_is 0 "metrics into what is no file" mqpipe work -e --metrics=fifo $Q -- true
+says "*'fifo': it is something else than a file" "are refused"
+check "and do not replace it" test -p fifo
 status_is 64 "a queue that cannot tell its end" mqpipe recv --eof sysv:$Q.new
 status_is 66 "is not made for that" mqpipe info sysv:$Q.new
 status_is 64 "nor is one without types" mqpipe recv -t 5 $Q.new

@@ -374,7 +374,8 @@ static void report_metrics(struct worker *w, bool at_end)
 	int r = metrics_write(w->o->metrics, "queue", w->o->source.names[0], list,
 			      sizeof(list) / sizeof(list[0]));
 	if (r) {
-		warn("cannot write metrics to %s: %s", quote(w->o->metrics), strerror(-r));
+		warn("cannot write metrics to %s: %s", quote(w->o->metrics),
+		     r == -EUCLEAN ? "it is something else than a file" : strerror(-r));
 		w->o->metrics = NULL;
 	}
 }
