@@ -10,7 +10,7 @@ struct metric {
 	double value;
 };
 
-/* Replace FILE in one step. Each value bears LABEL="VALUE". 0 or -errno. */
+/* Replace FILE in one step. Each value bears LABEL="VALUE". 0 or -errno; -EMEDIUMTYPE: FILE is no regular file. */
 int metrics_write(const char *file, const char *label, const char *value, const struct metric *list,
 		  size_t n);
 

@@ -26,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,8 +63,6 @@ static void put_file(const char *path, const char *text)
 	close(fd);
 }
 
-static bool own_users; /* a user namespace of our own, too */
-
 static bool part(void)
 {
 	char map[64];
@@ -74,7 +73,6 @@ static bool part(void)
 		return true;
 	if (unshare(spaces | CLONE_NEWUSER))
 		return false;
-	own_users = true;
 	snprintf(map, sizeof(map), "0 %u 1", (unsigned)uid);
 	put_file("/proc/self/setgroups", "deny");
 	put_file("/proc/self/uid_map", map);
@@ -83,16 +81,26 @@ static bool part(void)
 	return getuid() == 0 && getgid() == 0;
 }
 
+/*
+ * Whatever is mounted can only be read from here on: root's devices are files, too, that a rename(2) would replace. What
+ * cannot be had without that is not had.
+ */
+static bool freeze_all(void)
+{
+	struct {
+		uint64_t set, clear, propagation, userns;
+	} how = {.set = 1 /* MOUNT_ATTR_RDONLY */, .propagation = MS_PRIVATE};
+	return !syscall(442 /* mount_setattr(2), Linux 5.12 */, AT_FDCWD, "/",
+			0x8000 /* AT_RECURSIVE */, &how, sizeof(how));
+}
+
 static bool settle_in(const char *where)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	if (!freeze_all() || !access("/", W_OK) || !access("/dev", W_OK) ||
 	    mount("proc", "/proc", "proc", 0, NULL) ||
 	    mount("shm", "/dev/shm", "tmpfs", 0, "size=64m") ||
 	    mount("argv", where, "tmpfs", 0, "size=64m"))
-		return false;
-	/* Nothing outside can be changed, even by what goes wrong; who is no root outside could not anyway. */
-	if (mount("none", "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) && !own_users)
 		return false;
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (s >= 0 && ioctl(s, SIOCSIFFLAGS, &lo))
