@@ -113,7 +113,7 @@ kill -9 $one $two ${three:-}
 wait $one
 again $two
 again $one
-lockrun -n L semwait -w 60 "$1" true
+lockrun -w 60 L semwait -w 60 "$1" true # the grandchild may still be dying
 SH
 ns='unshare --fork --pid --mount-proc --kill-child'
 [ "$root" ] || ns='unshare -r --fork --pid --mount-proc --kill-child'
