@@ -148,6 +148,7 @@ static const struct call {
 #ifdef SYS_pidfd_getfd
 	{SYS_pidfd_getfd, "pidfd_getfd", "EPERM EMFILE ENOSYS"},
 #endif
+	{SYS_process_vm_readv, "process_vm_readv", "EPERM ESRCH"},
 	{SYS_getpid, "getpid", NEVER},
 	{SYS_getppid, "getppid", NEVER},
 	{SYS_gettid, "gettid", NEVER},
