@@ -68,7 +68,7 @@ for bad in -1 256 ''; do
 done
 status_is 64 "64: -i that it could never hold" semwait -i 32768 $S.init
 status_is 64 "64: -c that it could never hold" timeout 20 semwait -c 32768 $S true
-says "*more than it can ever have" "says so, and names no option that is for pools"
+says "*can never have 32768 permits: 32767 at most" "says so, and names no option that is for pools"
 status_is 64 "64: --value with a command" semwait --value $S true
 status_is 64 "64: --path with a command" semwait --path pool:./p true
 status_is 64 "64: -z with -c" semwait -z -c 2 $S
