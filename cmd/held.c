@@ -163,8 +163,9 @@ int held_export(struct sync_lock_want *wants, size_t count)
 	const char *old = secure_getenv(VARIABLE);
 	size_t length = old ? strlen(old) : 0;
 	bool too_many = length + count * LONGEST_CLAIM >= LONGEST;
-	char *entry = malloc(sizeof(VARIABLE "=") +
-			     (too_many ? LONGEST : length + count * LONGEST_CLAIM));
+	static char *entry; /* it stays ours: setenv() would copy it */
+	entry = malloc(sizeof(VARIABLE "=") +
+		       (too_many ? LONGEST : length + count * LONGEST_CLAIM));
 	if (!entry)
 		return -ENOMEM;
 	char *const value = entry + strlen(VARIABLE "=");
@@ -177,7 +178,7 @@ int held_export(struct sync_lock_want *wants, size_t count)
 		return -E2BIG;
 	}
 	if (!too_many && length)
-		memcpy(value, old, length);
+		memcpy(value, old, length + 1);
 	at += length;
 	for (size_t i = 0; i < count; i++) {
 		if (sync_lock_mode(wants[i].lock) == SYNC_UNLOCKED)
@@ -189,5 +190,5 @@ int held_export(struct sync_lock_want *wants, size_t count)
 		at = put_number(at, sync_lock_fd(wants[i].lock));
 	}
 	*at = '\0';
-	return putenv(entry) ? -errno : 0; /* it stays ours: setenv() would copy it */
+	return putenv(entry) ? -errno : 0;
 }

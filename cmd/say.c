@@ -224,8 +224,10 @@ void say_keep_odd(int argc, char **argv)
 		return;
 	kept_size = 2 * sum + 4096;
 	kept = calloc(1, kept_size);
-	if (kept && setvbuf(stderr, kept, _IOFBF, kept_size))
+	if (kept && setvbuf(stderr, kept, _IOFBF, kept_size)) {
+		free(kept);
 		kept = NULL;
+	}
 }
 
 /* In the buffer as a whole: where in it the text lies is the libc's affair; elsewhere there are zeros. */

@@ -398,7 +398,8 @@ static int open_dir(const char *dir)
 {
 	struct stat st;
 	if (!mkdir(dir, 0700))
-		(void)!fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW); /* whatever the umask is */
+		(void)!fchmodat(AT_FDCWD, dir, 0700,
+				AT_SYMLINK_NOFOLLOW); /* whatever the umask is */
 	else if (errno != EEXIST)
 		return -errno;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -58,6 +58,12 @@ static void read_slots(int fd, off_t at, struct slot slots[PROBED])
 		slots[i].name[sizeof(slots[i].name) - 1] = '\0';
 }
 
+/* Without memory there is no label. */
+static void write_slot(int fd, off_t at, int i, const struct slot *slot)
+{
+	(void)!pwrite(fd, slot, sizeof(*slot), at + i * (off_t)sizeof(*slot));
+}
+
 static bool has_object(uint32_t key)
 {
 	return semget((key_t)key, 0, 0) >= 0 || errno != ENOENT || msgget((key_t)key, 0) >= 0 ||
@@ -98,8 +104,8 @@ void sync_label_set(const char *name, uint32_t key)
 	if (i < 0)
 		i = find_room(slots);
 	memcpy(new.name, name, strlen(name));
-	if (i >= 0 && pwrite(fd, &new, sizeof(new), at + i * (off_t)sizeof(new)) < 0)
-		i = -1; /* no memory: no label */
+	if (i >= 0)
+		write_slot(fd, at, i, &new);
 	close(fd);
 }
 
@@ -129,12 +135,11 @@ void sync_label_drop(uint32_t key, uid_t uid)
 	/* The other kind may have an object of that key too. */
 	if (i >= 0 && !has_object(key)) {
 		memset(&slots[i], 0, sizeof(slots[i]));
-		if (pwrite(fd, &slots[i], sizeof(slots[i]), at + i * (off_t)sizeof(slots[i])) < 0)
-			i = -1; /* then its room is found when it is needed */
+		write_slot(fd, at, i, &slots[i]);
 	}
 	snprintf(path, sizeof(path), SYNC_SHM_DIR "/sysv.%u", (unsigned)uid);
-	if (all_are_dead(fd) && unlink(path))
-		i = -1; /* so it stays */
+	if (all_are_dead(fd))
+		(void)!unlink(path);
 	close(fd);
 }
 

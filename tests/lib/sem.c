@@ -113,7 +113,8 @@ static unsigned most_permits(void)
 static void limits(void)
 {
 	claim(most_permits() > 0, "the most permits of a semaphore are known");
-	is((int)sync_sem_max_of("nosuch"), (int)sync_sem_max_of("sysv:nosuch"), "of a bare name, too");
+	is((int)sync_sem_max_of("nosuch"), (int)sync_sem_max_of("sysv:nosuch"),
+	   "of a bare name, too");
 }
 
 /* ---- open, make ---- */
