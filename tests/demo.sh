@@ -57,8 +57,8 @@ until [ -s pid ]; do sleep 0.02; done # ok: a demonstration
 running victim
 ask heir backup.lock &
 until lockrun --who backup.lock | grep -q waits; do :; done
+note victim killed # before it is, as the heir may begin at once
 kill -9 "$(cat pid)"
-note victim killed
 wait
 
 printf '\n4. Two readers share the lock; a writer waits for both.\n'
