@@ -108,11 +108,13 @@ open STDOUT, '>&', $writer;
 exec @ARGV;
 PERL
 cat >child <<'PERL'
-# No shell, which would change some of them. Where a handler is installed musl unblocks 33 and 34, which are its own.
+# No shell, which would change some of them. Where a handler is installed musl unblocks 33 and 34, which are its own;
+# sanitizers have handlers for SIGSEGV and the like.
 sub masks {
 	open my $in, '<', '/proc/self/status';
 	my @masks = grep { /^Sig(Blk|Ign):/ } <$in>;
 	$ENV{STATIC} and s/^(SigBlk:\t\w{7})\w/$1-/ for @masks;
+	$ENV{SANITIZE} and s/^(SigIgn:\t\w{13})\w{3}/$1---/ for @masks;
 	return @masks;
 }
 open my $out, '>', shift;
@@ -272,7 +274,7 @@ evfd reset "$E" >out
 # --- as process 1, which the kernel sends no signal that it has not asked for, and which adopts orphans ---
 
 ns='unshare --fork --pid --mount-proc'
-[ "$(id -u)" -eq 0 ] || ns='unshare -r --fork --pid --mount-proc'
+[ "$(id -u)" -eq 0 ] || ns='unshare -c --fork --pid --mount-proc'
 if $ns true 2>/dev/null; then
 	# shellcheck disable=SC2086
 	while read -r runner; do
@@ -290,7 +292,7 @@ fi
 # --- in another time ---
 
 later='unshare --time --monotonic 100000 --boottime 100000 --fork'
-[ "$(id -u)" -eq 0 ] || later='unshare -r --time --monotonic 100000 --boottime 100000 --fork'
+[ "$(id -u)" -eq 0 ] || later='unshare -c --time --monotonic 100000 --boottime 100000 --fork'
 if $later true 2>/dev/null; then
 	rm -f held
 	$later lockrun F semwait pool:./P sh -c 'echo >held; read -r x <hold' &
