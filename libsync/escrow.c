@@ -127,10 +127,16 @@ int sync_escrow_open(struct sync_escrow *e, const struct stat *of, bool create)
 		fresh->dev = of->st_dev;
 		fresh->ino = of->st_ino;
 	}
-	int fd = sync_fd_raise(open_file(e, of, fresh));
+	int fd = open_file(e, of, fresh);
 	free(fresh);
 	if (fd < 0)
 		return fd;
+	/* Nobody inherits it: where the limit on open files leaves no high number a low one does, and no ledger is left. */
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HELD_FD);
+	if (high >= 0) {
+		close(fd);
+		fd = high;
+	}
 	int r = sync_map_open(&e->map, fd, sizeof(struct sync_ledger));
 	if (r) {
 		close(fd);

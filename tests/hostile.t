@@ -238,6 +238,23 @@ if [ -z "${SANITIZE-}" ]; then
 	for n in 3 4 5 6 7 8 9 10 11 12 13 14 16; do
 		check "ulimit -n $n: done, or refused in one line" all_bounded prlimit --nofile=$n
 	done
+	cat >few <<-'SH'
+		mount -t tmpfs none /dev/shm && mkdir sync || exit 99
+		SYNC_DIR=$PWD/sync
+		export SYNC_DIR
+		for n in 5 9 10 11 12 13 14 15 16; do
+			for style in fifo pipe; do prlimit --nofile=$n jobpool -j2 --style=$style true; done
+			prlimit --nofile=$n jobpool -j2 semwait jobserver: true
+		done >said 2>&1
+		[ -z "$(ls -A /dev/shm sync | grep jobs)" ] || { ls -A /dev/shm sync; exit 1; }
+	SH
+	apart='unshare -m'
+	[ "$(id -u)" -eq 0 ] || apart='unshare -Urm'
+	if $apart sh -c 'mount -t tmpfs none /dev/shm' 2>/dev/null; then
+		check "ulimit -n: a pool that cannot be had leaves nothing" $apart sh few
+	else
+		skip "ulimit -n: a pool that cannot be had leaves nothing" "no mount namespaces here"
+	fi
 	check "ulimit -f 0: done, or refused in one line" all_bounded prlimit --fsize=0
 	check "ulimit -l 0: done, or refused in one line" all_bounded prlimit --memlock=0
 	check "ulimit -i 0: done, or refused in one line" all_bounded prlimit --sigpending=0

@@ -128,6 +128,17 @@ static int acquire(struct sync_lock *lock, enum sync_mode mode, const struct tim
 	return r;
 }
 
+/* Is there room for both locks? A file that is made and then cannot be kept open would be left. */
+static void look_for_room(const struct pool *p)
+{
+	int a = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_HELD_FD);
+	int b = a < 0 ? a : fcntl(a, F_DUPFD_CLOEXEC, FIRST_HELD_FD);
+	if (b < 0)
+		fail("open", p->lock_path, -EMFILE);
+	close(a);
+	close(b);
+}
+
 static struct sync_lock *open_lock(const char *path, const char *byte)
 {
 	struct sync_lock *lock;
@@ -151,6 +162,18 @@ static void lock_moment(const struct pool *p, const struct timespec *deadline)
 		    quote(p->path));
 	if (r)
 		fail("lock", p->lock_path, r);
+}
+
+/* What we are making: with a lock on each byte of its lock file, so nobody else has it. */
+static const struct pool *unfinished;
+
+/* A message that ends us leaves neither of its files. */
+__attribute__((destructor)) static void drop_unfinished(void)
+{
+	if (!unfinished)
+		return;
+	unlink(unfinished->path);
+	unlink(unfinished->lock_path);
 }
 
 /* With the FIFO of who was killed goes the ledger of what its tokens were. */
@@ -196,10 +219,12 @@ static void join_fifo(struct pool *p, const char *name)
 static void use_fifo(struct pool *p, const struct timespec *deadline, bool verbose)
 {
 	char *name = format("jobserver:fifo:%s%s", p->path, "");
+	look_for_room(p);
 	p->moment = open_lock(p->lock_path, "0");
 	p->users = open_lock(p->lock_path, "1");
 	lock_moment(p, deadline);
 	int r = acquire(p->users, SYNC_EXCLUSIVE, SYNC_NOW);
+	unfinished = r ? NULL : p;
 	if (!r)
 		make_fifo(p, name);
 	else if (r == -ETIMEDOUT)
@@ -211,6 +236,7 @@ static void use_fifo(struct pool *p, const struct timespec *deadline, bool verbo
 	r = r && r != -ETIMEDOUT ? r : acquire(p->users, SYNC_SHARED, SYNC_NOW);
 	if (r)
 		fail("lock", p->lock_path, r);
+	unfinished = NULL;
 	(void)sync_lock_release(p->moment);
 	p->fds[p->fd_count++] = sync_lock_fd(p->users);
 	free(name);
