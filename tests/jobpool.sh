@@ -5,20 +5,11 @@
 #	jobs_are N	so many jobs have begun and wait at the FIFO "hold"
 #	at_most N	never more were there at once
 #	in_pool NAME	prints how many permits of that pool are free
-#	no_ledgers	none is left of a jobserver that a job has seen
 #	empty DIRECTORY
 
 SYNC_DIR=$scratch/sync
 mkdir "$SYNC_DIR" here
 export SYNC_DIR
-# Other tests have ledgers, too: those of these inodes are ours, pipes that a job of ours has seen, and FIFOs.
-no_ledgers() {
-	for inode in $(cat pipes 2>/dev/null) $(stat -c %i fifo 2>/dev/null); do
-		for ledger in /dev/shm/jobs.*."$(printf %x "$inode")".*; do
-			[ ! -e "$ledger" ] || { echo "$ledger" && return 1; }
-		done
-	done
-}
 # A job that tells how many of its kind there are, and lasts until it is told to end, if there is a FIFO "hold".
 cat >job <<'SH'
 #!/bin/sh

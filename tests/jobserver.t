@@ -5,14 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 
 : >began
-# Other tests have ledgers, too: those of these inodes are ours, pipes that a job of ours has seen, and FIFOs.
-no_ledgers() {
-	for inode in $(cat pipes 2>/dev/null) $(stat -c %i fifo 2>/dev/null); do
-		for ledger in /dev/shm/jobs.*."$(printf %x "$inode")".*; do
-			[ ! -e "$ledger" ] || { echo "$ledger" && return 1; }
-		done
-	done
-}
 # A server of our own: a FIFO that stays open, of which clients find $1.
 serve() {
 	rm -f fifo

@@ -7,14 +7,6 @@
 S=lend$$
 K=$(printf 0x5e%06x $$)
 export K
-# Other tests have ledgers, too: those of these inodes are ours, pipes that a job of ours has seen, and FIFOs.
-no_ledgers() {
-	for inode in $(cat pipes 2>/dev/null) $(stat -c %i fifo 2>/dev/null); do
-		for ledger in /dev/shm/jobs.*."$(printf %x "$inode")".*; do
-			[ ! -e "$ledger" ] || { echo "$ledger" && return 1; }
-		done
-	done
-}
 trap '{ ipcrm -S $K; rm -f /dev/shm/sem.$S /dev/shm/dbt.$S; } 2>/dev/null; cleanup' EXIT
 mkfifo fifo go && exec 8<>fifo
 F=jobserver:fifo:$scratch/fifo

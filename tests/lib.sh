@@ -130,6 +130,15 @@ waits() { lockrun --who "$1" 2>/dev/null | grep -q '^waits'; }
 waiters_are() { [ "$(lockrun --who "$1" 2>/dev/null | grep -c '^waits')" -eq "$2" ]; }
 holds() { lockrun --who "$1" 2>/dev/null | grep -q '^holds'; }
 is_free() { ! holds "$1"; }
+# No ledger is left of a jobserver: other tests have some, too, but those of these inodes are ours, pipes that a job of
+# ours has written down in the file "pipes", and the FIFO "fifo".
+no_ledgers() {
+	for inode in $(cat pipes 2>/dev/null) $(stat -c %i fifo 2>/dev/null); do
+		for ledger in /dev/shm/jobs.*."$(printf %x "$inode")".*; do
+			[ ! -e "$ledger" ] || { echo "$ledger" && return 1; }
+		done
+	done
+}
 exists() { [ -e "$1" ]; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
