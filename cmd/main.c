@@ -289,6 +289,6 @@ int main(int argc, char **argv)
 			argv++;
 		}
 	}
-	exit(run_applet(a ? a : &applet_syncbox, argc,
-			argv)); /* and not return: `first` is in use */
+	/* And not return: `first` is in use. */
+	exit(run_applet(a ? a : &applet_syncbox, argc, argv));
 }

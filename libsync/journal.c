@@ -397,9 +397,9 @@ static int make(struct sync_journal *j, size_t size, struct sync_slot **out)
 static int open_dir(const char *dir)
 {
 	struct stat st;
+	/* Whatever the umask is. */
 	if (!mkdir(dir, 0700))
-		(void)!fchmodat(AT_FDCWD, dir, 0700,
-				AT_SYMLINK_NOFOLLOW); /* whatever the umask is */
+		(void)!fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW);
 	else if (errno != EEXIST)
 		return -errno;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

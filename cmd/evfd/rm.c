@@ -58,9 +58,8 @@ static int remove_one(const char *name, bool force)
 	bool again = false;
 	int r;
 	sync_deadline_in(PATIENCE_NSEC, &until);
-	do
-		r = sync_event_unlink(name, &until);
-	while (r == -EINTR && (again = true));
+	while ((r = sync_event_unlink(name, &until)) == -EINTR)
+		again = true;
 	if (r == -ENOENT && again) /* we had asked for it */
 		r = 0;
 	switch (-r) {
