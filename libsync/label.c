@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The names of System V objects, which the kernel knows by key alone. Whoever makes one writes its name into a file
- * of his, /dev/shm/sysv.UID. Nothing but listings ever reads it, and they hash the name again: a label that is
- * wrong, half written, missing or somebody else's costs a listing the name and does no other harm. So nobody locks
- * it.
+ * of his, /dev/shm/sysv.UID; if a stranger has taken that name (he need not mean it: root of a user namespace has
+ * root's), /dev/shm/sysv.UID.RANDOM. Nothing but listings ever reads it, and they hash the name again: a label that
+ * is wrong, half written, missing or somebody else's costs a listing the name and does no other harm. So nobody
+ * locks it.
  *
  * Objects go without our knowledge, by ipcrm or a program's IPC_RMID. Therefore the file is a table of a bounded
  * size, where a label whose object is gone makes room for the next; and who removes an object through us, and
  * finds no label that has one, removes the file.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/msg.h>
+#include <sys/random.h>
 #include <sys/sem.h>
 #include <unistd.h>
 
@@ -29,18 +32,87 @@ struct slot {
 	char name[124]; /* "" nothing */
 };
 
-static int open_table(uid_t uid, int flags)
+struct table {
+	int fd;
+	char path[48];
+};
+
+static void name_table(struct table *t, uid_t uid, const char *rest)
 {
-	char path[32];
-	struct stat st;
-	snprintf(path, sizeof(path), SYNC_SHM_DIR "/sysv.%u", (unsigned)uid);
-	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
-	if (fd < 0)
-		return -1;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == uid && st.st_nlink == 1)
-		return fd;
-	close(fd);
-	return -1;
+	snprintf(t->path, sizeof(t->path), SYNC_SHM_DIR "/sysv.%u%s", (unsigned)uid, rest);
+}
+
+/* Is there a file of UID's? errno is ENOENT if there is none at all, or no more. */
+static bool open_file(struct table *t, uid_t uid, int flags)
+{
+	struct stat st = {0};
+	t->fd = open(t->path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+	if (t->fd < 0)
+		return false;
+	if (!fstat(t->fd, &st) && S_ISREG(st.st_mode) && st.st_uid == uid && st.st_nlink == 1)
+		return true;
+	close(t->fd);
+	errno = st.st_nlink ? EEXIST : ENOENT;
+	return false;
+}
+
+/* What follows "sysv.UID" in the name of a file of labels; NULL it is none. */
+static const char *rest_of_name(const char *name, unsigned *uid)
+{
+	unsigned random;
+	char again[32];
+	if (sscanf(name, "sysv.%u", uid) != 1)
+		return NULL;
+	int n = snprintf(again, sizeof(again), "sysv.%u", *uid);
+	if (strncmp(name, again, (size_t)n) != 0)
+		return NULL;
+	if (sscanf(name + n, ".%8x", &random) == 1)
+		snprintf(again + n, sizeof(again) - (size_t)n, ".%08x", random);
+	return !strcmp(name, again) ? name + n : NULL;
+}
+
+static bool find_other(struct table *t, uid_t uid, int flags)
+{
+	unsigned whose;
+	bool found = false;
+	DIR *dir = opendir(SYNC_SHM_DIR);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d && !found; d = readdir(dir)) {
+		const char *rest = rest_of_name(d->d_name, &whose);
+		if (!rest || !*rest || whose != uid)
+			continue;
+		name_table(t, uid, rest);
+		found = open_file(t, uid, flags);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool make_other(struct table *t, uid_t uid, int flags)
+{
+	unsigned random;
+	char rest[16];
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return false;
+	snprintf(rest, sizeof(rest), ".%08x", random);
+	name_table(t, uid, rest);
+	return open_file(t, uid, flags | O_CREAT | O_EXCL);
+}
+
+/* Who lists many objects does not search the directory for each. */
+static bool open_table(struct table *t, uid_t uid, int flags)
+{
+	name_table(t, uid, "");
+	if (open_file(t, uid, flags & ~O_CREAT))
+		return true;
+	if (errno == ENOENT && (flags & O_ACCMODE) == O_RDONLY)
+		return false;
+	if (find_other(t, uid, flags & ~O_CREAT))
+		return true;
+	if (!(flags & O_CREAT))
+		return false;
+	name_table(t, uid, "");
+	return open_file(t, uid, flags) || (errno != ENOENT && make_other(t, uid, flags));
 }
 
 static off_t place(uint32_t key)
@@ -93,20 +165,20 @@ void sync_label_set(const char *name, uint32_t key)
 {
 	struct slot slots[PROBED];
 	struct slot new = {.key = key};
+	struct table t = {.fd = -1};
 	const off_t at = place(key);
 	if (strlen(name) >= sizeof(new.name) || sync_file_may_end(SLOTS * sizeof(new)))
 		return;
-	int fd = open_table(geteuid(), O_RDWR | O_CREAT);
-	if (fd < 0)
+	if (!open_table(&t, geteuid(), O_RDWR | O_CREAT))
 		return;
-	read_slots(fd, at, slots);
+	read_slots(t.fd, at, slots);
 	int i = find_slot(slots, key);
 	if (i < 0)
 		i = find_room(slots);
 	memcpy(new.name, name, strlen(name));
 	if (i >= 0)
-		write_slot(fd, at, i, &new);
-	close(fd);
+		write_slot(t.fd, at, i, &new);
+	close(t.fd);
 }
 
 static bool all_are_dead(int fd)
@@ -125,43 +197,37 @@ static bool all_are_dead(int fd)
 void sync_label_drop(uint32_t key, uid_t uid)
 {
 	struct slot slots[PROBED];
-	char path[32];
+	struct table t = {.fd = -1};
 	const off_t at = place(key);
-	int fd = open_table(uid, O_RDWR);
-	if (fd < 0)
+	if (!open_table(&t, uid, O_RDWR))
 		return;
-	read_slots(fd, at, slots);
+	read_slots(t.fd, at, slots);
 	int i = find_slot(slots, key);
 	/* The other kind may have an object of that key too. */
 	if (i >= 0 && !has_object(key)) {
 		memset(&slots[i], 0, sizeof(slots[i]));
-		write_slot(fd, at, i, &slots[i]);
+		write_slot(t.fd, at, i, &slots[i]);
 	}
-	snprintf(path, sizeof(path), SYNC_SHM_DIR "/sysv.%u", (unsigned)uid);
-	if (all_are_dead(fd))
-		(void)!unlink(path);
-	close(fd);
+	if (all_are_dead(t.fd))
+		(void)!unlink(t.path);
+	close(t.fd);
 }
 
 bool sync_label_is_file(const char *name)
 {
 	unsigned uid;
-	char again[32];
-	if (sscanf(name, "sysv.%u", &uid) != 1)
-		return false;
-	snprintf(again, sizeof(again), "sysv.%u", uid);
-	return !strcmp(name, again);
+	return rest_of_name(name, &uid) != NULL;
 }
 
 static bool find_name(char *buf, size_t size, uint32_t key, uid_t uid)
 {
 	struct slot slots[PROBED];
 	struct sync_sysv_name a;
-	int fd = open_table(uid, O_RDONLY);
-	if (fd < 0)
+	struct table t = {.fd = -1};
+	if (!open_table(&t, uid, O_RDONLY))
 		return false;
-	read_slots(fd, place(key), slots);
-	close(fd);
+	read_slots(t.fd, place(key), slots);
+	close(t.fd);
 	int i = find_slot(slots, key);
 	if (i < 0)
 		return false;

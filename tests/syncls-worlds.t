@@ -146,22 +146,22 @@ fi
 
 # --- labels of System V objects ---
 cat >labels <<'SH'
-n() { find /dev/shm -mindepth 1 | grep -c .; }
+n() { find /dev/shm -mindepth 1 ! -path "/dev/shm/${1-none}" | grep -c .; }
 for i in 1 2 3 4 5 6 7 8; do semwait -i 1 "a$i" true || exit 8; done
 mqpipe create sysv:a1 || exit 9
 syncls --json sem sysv:a3 | grep -q '"sysv:a3"' || { echo "no name"; exit 1; }
 syncls --json mq sysv:a1 | grep -q '"sysv:a1"' || { echo "no name of a queue"; exit 2; }
 syncls shm | grep sysv && { echo "they are memory of somebody"; exit 3; }
-[ "$(n)" -eq 1 ] || { echo "not one file"; exit 4; }
+[ "$(n "$@")" -eq 1 ] || { echo "not one file"; exit 4; }
 # Without our knowledge; the queue has the label of a1 still.
 syncls --json sem | grep -o '"id": *[0-9]*' | sed 's/.*: *//' | while read -r id; do ipcrm -s "$id"; done
 mqpipe rm sysv:a1
-[ "$(n)" -eq 0 ] || { echo "a file of labels without an object"; exit 5; }
+[ "$(n "$@")" -eq 0 ] || { echo "a file of labels without an object"; exit 5; }
 semwait -i 1 a1 true && semwait -i 1 a2 true || exit 8
 syncrm sem a1
 syncls --json sem | grep -q '"sysv:a2"' || { echo "one took away the other's"; exit 6; }
 syncrm sem a2
-[ "$(n)" -eq 0 ] || { echo "it is left behind"; exit 7; }
+[ "$(n "$@")" -eq 0 ] || { echo "it is left behind"; exit 7; }
 SH
 apart=''
 for try in "-im" "-Urim"; do
@@ -170,6 +170,11 @@ done
 if [ "$apart" ]; then
 	check "labels are in one file, and go with the objects, whoever removes those" $apart \
 		sh -c 'mount -t tmpfs none /dev/shm && sh labels'
+	check "also if a stranger has taken the name of the file" $apart \
+		sh -c 'mount -t tmpfs none /dev/shm && : >/dev/shm/sysv.0 && chown 1 /dev/shm/sysv.0 2>/dev/null ||
+			{ rm /dev/shm/sysv.0 && mkdir /dev/shm/sysv.0; } && sh labels sysv.0 && test -e /dev/shm/sysv.0'
+	check "or the link that stands there leads nowhere" $apart \
+		sh -c 'mount -t tmpfs none /dev/shm && ln -s none /dev/shm/sysv.0 && sh labels sysv.0'
 else
 	skip "labels" "no namespaces"
 fi
