@@ -125,7 +125,7 @@ for sem in sysv:$N posix:/$N pool:./numbers; do
 		skip "the number of a dead process is another's: ${sem%%:*}" "no namespace in which numbers can be given"
 	fi
 done
-syncrm -fq --force sem "sysv:$N" 2>/dev/null
+$ns syncrm -fq --force sem "sysv:$N" 2>/dev/null || syncrm -fq --force sem "sysv:$N" 2>/dev/null
 
 # --- all of a group killed at once, as the kernel does when memory is short, or systemd when a unit ends ---
 

@@ -109,7 +109,8 @@ esac
 ns="unshare -i"
 [ "$(id -u)" -eq 0 ] || ns="unshare -Uri"
 if $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem' 2>/dev/null; then
-	status_is 71 "71: no more sets of System V" $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem; semwait -i 1 one && semwait -i 1 two'
+	status_is 71 "71: no more sets of System V" $ns sh -c 'echo 250 32000 32 1 >/proc/sys/kernel/sem
+		trap "syncrm -q --force sem one 2>/dev/null" EXIT; semwait -i 1 one && semwait -i 1 two'
 	says "semwait: cannot open 'two': *SEMMNI*" "the limit is named"
 	status_is 71 "71: nor any at all" $ns sh -c 'echo 250 32000 32 0 >/proc/sys/kernel/sem; semwait -i 1 one'
 else
