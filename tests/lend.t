@@ -179,6 +179,7 @@ MAKE
 make -s -j2 2>make.err &
 make=$!
 wait_for exists compile
+wait_for sh -c 'test -e link1 || test -e link2'
 check "one links, one waits to link, and a third job of make -j2 runs" test "$(find . -name 'link?' | wc -l)" -eq 1
 release go
 wait_for sh -c 'test "$(find . -name "link?" | wc -l)" -eq 2'
