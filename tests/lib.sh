@@ -8,6 +8,7 @@
 #	wait_for COMMAND...			until COMMAND succeeds, 20 seconds at the most
 #	release FIFO				wake the job that reads FIFO
 #	skip "a claim" "why"			counted, with its reason
+#	anybodys_bin				where our commands are for every user
 #	theirs COMMAND				where the COMMAND is that is not ours but bears the same name
 #
 # The scratch directory is the working directory; it goes when the test ends, with all children.
@@ -120,6 +121,19 @@ wait_for() {
 
 # Wake the one that reads the fifo NAME. In a shell without children, whose open no SIGCHLD breaks.
 release() { timeout 20 sh -c "echo >'$1'"; }
+
+# A directory of our commands that any user can reach: below root's home that is a copy. For tests run by root.
+anybodys_bin() {
+	chmod 711 "$scratch"
+	if [ "$(id -u)" -ne 0 ] || setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$BUILD/bin/syncbox"; then
+		echo "$BUILD/bin"
+	else
+		mkdir -p "$scratch/anybodys"
+		cp -a "$BUILD/bin/." "$scratch/anybodys"
+		chmod -R a+rX "$scratch/anybodys"
+		echo "$scratch/anybodys"
+	fi
+}
 
 # PATH begins with ours
 theirs() { (PATH=${PATH#"$BUILD/bin:"} && command -v "$1"); }

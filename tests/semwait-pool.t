@@ -273,7 +273,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	ns='unshare -Ur' plain='' uid=$(id -u)
 	plain_world="unshare -Um --keep-caps --map-user=$uid --map-group=$(id -g) sh world"
 fi
-W=$BUILD/bin/semwait
+W=$(anybodys_bin)/semwait
 theirs=/var/tmp/sync-$uid
 # shellcheck disable=SC2086 # words are wanted, in all of this
 if $ns -m sh world true 2>/dev/null && $plain_world true 2>/dev/null; then
