@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The kill storm in short: with lockrun nothing is ever wrong, and what is wrong is always seen.
-# tests/storm/run is the long one.
+# tests/storm/run-lock is the long one.
 # shellcheck disable=SC2317 # functions are called through check and status_is
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
