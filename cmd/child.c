@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only code that starts a process or a thread, changes the signal mask or sends a signal.
+ * In charge of COMMAND: start it, pass signals on to it, wait for its end. This file, childexec.c and children.c are
+ * the only code that starts a process or a thread, changes the signal mask or sends a signal.
  *
  * 1. Block every signal that can be caught, but those that stop us (Ctrl-Z stops the whole job).
  * 2. SIGCHLD to its default: ignored, as some parents leave it, it would eat the exit status.
@@ -16,7 +17,6 @@
  * be said of anybody else's children; see child_stand_alone().
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,95 +25,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
+#include "child_parts.h"
 #include "exitcode.h"
 #include "limit.h"
 #include "say.h"
-#include "stop.h"
 #include "tree.h"
 
 static sigset_t original_mask;
 static struct sigaction original_chld;
 static int wait_status;
-
-/*
- * The system call, because the libcs keep signals for themselves and hide them here: with musl's
- * sigprocmask() a mask that has signal 34 in it would not come out as it went in.
- */
-static void set_mask(int how, const sigset_t *set, sigset_t *old)
-{
-	syscall(SYS_rt_sigprocmask, how, set, old, _NSIG / 8);
-}
-
-static void keep_over_exec(const struct child_plan *plan)
-{
-	for (size_t i = 0; i < plan->keep_count; i++)
-		fcntl(plan->keep[i], F_SETFD, 0);
-}
-
-static int cannot_run(const char *word, int err)
-{
-	const char *name = quote(word);
-	if (err == ENOENT && strchr(word, '/') && !access(word, F_OK)) {
-		warn("cannot run %s: the interpreter in its first line does not exist", name);
-		return EXIT_NOT_FOUND;
-	}
-	if (err == ENOENT) {
-		warn("cannot run %s: no such command: check the name and PATH", name);
-		return EXIT_NOT_FOUND;
-	}
-	if (err == EACCES)
-		warn("cannot run %s: not executable, or not by this user: see chmod +x", name);
-	else
-		warn("cannot run %s: %s", name, strerror(err));
-	return EXIT_CANNOT_RUN;
-}
-
-/* Apart, for the sake of the stack that it takes. It may be on the far side of vfork, so nothing is allocated. */
-__attribute__((noinline)) static void become_script(char *const *argv)
-{
-	static char sh[] = "/bin/sh";
-	char *words[1024];
-	size_t n = 0;
-	const char *path = argv[0];
-	while (*path && *path != '/')
-		path++;
-	if (!*path)
-		return;
-	/* NOLINTBEGIN(clang-analyzer-unix.Vfork) */
-	words[0] = sh;
-	while (n < 1022 && argv[n]) {
-		words[n + 1] = argv[n];
-		n++;
-	}
-	words[n + 1] = NULL;
-	if (!argv[n])
-		execv(sh, words);
-	errno = ENOEXEC;
-	/* NOLINTEND(clang-analyzer-unix.Vfork) */
-}
-
-/*
- * execvp(3), of which POSIX wants that sh reads a script without a #! line: musl's does not. Only if its path
- * is given: which of PATH it was nobody tells.
- */
-static void become(char *const *argv)
-{
-	execvp(argv[0], argv);
-	if (errno == ENOEXEC)
-		become_script(argv);
-}
-
-int child_exec(const struct child_plan *plan)
-{
-	keep_over_exec(plan);
-	become(plan->argv);
-	return cannot_run(plan->argv[0], errno);
-}
 
 /* Signals that mean a fault of our own, or stop us, keep their usual effect. */
 static void fill_mask(sigset_t *set)
@@ -138,10 +61,10 @@ static pid_t spawn(const struct child_plan *plan, int *exec_error)
 	/* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
 	pid_t pid = vfork();
 	if (pid == 0) {
-		keep_over_exec(plan);
+		child_keep_over_exec(plan);
 		sigaction(SIGCHLD, &original_chld, NULL);
-		set_mask(SIG_SETMASK, &original_mask, NULL);
-		become(plan->argv);
+		child_set_mask(SIG_SETMASK, &original_mask, NULL);
+		child_replace_us(plan->argv);
 		failed = errno;
 		_exit(EXIT_NOT_FOUND);
 	}
@@ -159,7 +82,7 @@ static pid_t spawn(const struct child_plan *plan, int *exec_error)
  * hang-up goes to the session's leader alone, and what other parts of the kernel send (an alarm, a
  * limit) to one process.
  */
-static bool had_it(pid_t pid, const siginfo_t *info)
+bool child_had_it(pid_t pid, const siginfo_t *info)
 {
 	if (info->si_code != SI_KERNEL || getpgid(pid) != getpgrp())
 		return false;
@@ -186,7 +109,7 @@ static void forward(pid_t pid, const siginfo_t *info)
 {
 	if (of_a_message(info))
 		return;
-	if (!had_it(pid, info))
+	if (!child_had_it(pid, info))
 		kill(pid, info->si_signo);
 }
 
@@ -201,7 +124,7 @@ static void stop_too(int signo)
 		raise(SIGTSTP);
 }
 
-static int status_to_exit(int status)
+int child_exit_status(int status)
 {
 	wait_status = status;
 	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
@@ -219,10 +142,10 @@ struct start {
 static int start(void *arg)
 {
 	struct start *s = arg;
-	keep_over_exec(s->plan);
+	child_keep_over_exec(s->plan);
 	sigaction(SIGCHLD, &original_chld, NULL);
-	set_mask(SIG_SETMASK, &original_mask, NULL);
-	become(s->plan->argv);
+	child_set_mask(SIG_SETMASK, &original_mask, NULL);
+	child_replace_us(s->plan->argv);
 	s->failed = errno;
 	return EXIT_NOT_FOUND;
 }
@@ -250,8 +173,7 @@ static pid_t spawn_sharing(const struct child_plan *plan, int *exec_error)
 	return pid;
 }
 
-/* No such child, says the kernel: no signal will ever come either. */
-static int lost(pid_t pid)
+int child_is_lost(pid_t pid)
 {
 	warn("cannot wait for process %d: %s", (int)pid, strerror(errno));
 	return EXIT_SYSTEM;
@@ -271,11 +193,11 @@ static int supervise(pid_t pid, const sigset_t *set)
 		/* SIGCHLDs merge, and others' children may be ours by inheritance: ask about this one. */
 		pid_t who = waitpid(pid, &status, WNOHANG | WUNTRACED);
 		if (who < 0)
-			return lost(pid);
+			return child_is_lost(pid);
 		if (who == 0)
 			continue;
 		if (!WIFSTOPPED(status))
-			return status_to_exit(status);
+			return child_exit_status(status);
 		stop_too(WSTOPSIG(status));
 	}
 }
@@ -296,7 +218,7 @@ static bool reap(pid_t *pid, int *status)
 			continue;
 		}
 		*pid = -1;
-		*status = status_to_exit(raw);
+		*status = child_exit_status(raw);
 	}
 	return who == 0;
 }
@@ -316,7 +238,7 @@ static int supervise_limited(pid_t pid, const sigset_t *set, struct limit *limit
 		if (pid < 0 && !limit->ending)
 			return status;
 		if (!any_left)
-			return pid > 0 ? lost(pid) : EXIT_TIMED_OUT;
+			return pid > 0 ? child_is_lost(pid) : EXIT_TIMED_OUT;
 		limit_act(limit);
 		siginfo_t info;
 		int signo = next_signal(set, &info, limit);
@@ -335,7 +257,7 @@ int child_end_rest(struct limit *limit)
 	sigset_t before;
 	struct sigaction fallback = {.sa_handler = SIG_DFL};
 	fill_mask(&set);
-	set_mask(SIG_BLOCK, &set, &before);
+	child_set_mask(SIG_BLOCK, &set, &before);
 	sigaction(SIGCHLD, &fallback, NULL);
 	return supervise_limited(-1, &set, limit);
 }
@@ -352,7 +274,7 @@ void child_hold_signals(void)
 	static bool held; /* and let go since: the mask as we got it is known */
 	sigset_t set;
 	fill_mask(&set);
-	set_mask(SIG_BLOCK, &set, held ? NULL : &original_mask);
+	child_set_mask(SIG_BLOCK, &set, held ? NULL : &original_mask);
 	held = true;
 }
 
@@ -362,9 +284,9 @@ int child_start_thread(void *(*run)(void *), void *arg)
 	sigset_t every, before;
 	pthread_t thread;
 	memset(&every, 0xff, sizeof(every));
-	set_mask(SIG_BLOCK, &every, &before);
+	child_set_mask(SIG_BLOCK, &every, &before);
 	int err = pthread_create(&thread, NULL, run, arg);
-	set_mask(SIG_SETMASK, &before, NULL);
+	child_set_mask(SIG_SETMASK, &before, NULL);
 	return err ? err : pthread_detach(thread);
 }
 
@@ -405,7 +327,7 @@ int child_run(const struct child_plan *plan)
 	} else {
 		status = supervise(pid, &set);
 	}
-	return exec_error ? cannot_run(plan->argv[0], exec_error) : status;
+	return exec_error ? child_cannot_run(plan->argv[0], exec_error) : status;
 }
 
 /*
@@ -433,64 +355,9 @@ void child_stand_alone(void)
 		if (pid > 0)
 			exit(supervise(pid, &set));
 		sigaction(SIGCHLD, &original_chld, NULL);
-		set_mask(SIG_SETMASK, &original_mask, NULL);
+		child_set_mask(SIG_SETMASK, &original_mask, NULL);
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-}
-
-static bool lead_streams(const struct child_io *io)
-{
-	return (io->in < 0 || dup2(io->in, 0) >= 0) && (io->out < 0 || dup2(io->out, 1) >= 0) &&
-	       (io->err < 0 || dup2(io->err, 2) >= 0);
-}
-
-/*
- * Until the child has put signals back none may reach it: its memory is ours, and so would be what our
- * handlers do.
- */
-int child_start(const struct child_plan *plan, const struct child_io *io, int *status)
-{
-	volatile int failed = 0;
-	const pid_t us = getpid();
-	sigset_t every, before;
-	memset(&every, 0xff, sizeof(every));
-	set_mask(SIG_BLOCK, &every, &before);
-	/* NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
-	pid_t pid = vfork();
-	if (pid == 0) {
-		if (!io->with_us)
-			setpgid(0, 0);
-		if (io->mortal && prctl(PR_SET_PDEATHSIG, SIGKILL)) {
-			failed = errno;
-			_exit(EXIT_NOT_FOUND);
-		}
-		/* We may have been killed before that was in force. */
-		if (io->mortal && getppid() != us)
-			_exit(EXIT_NOT_FOUND);
-		keep_over_exec(plan);
-		if (lead_streams(io)) {
-			stop_release();
-			execvpe(plan->argv[0], plan->argv, io->env);
-		}
-		failed = errno;
-		_exit(EXIT_NOT_FOUND);
-	}
-	/* NOLINTEND(clang-analyzer-security.insecureAPI.vfork, clang-analyzer-unix.Vfork) */
-	int err = errno;
-	set_mask(SIG_SETMASK, &before, NULL);
-	if (pid < 0)
-		return -err;
-	if (!failed)
-		return pid;
-	waitpid(pid, NULL, 0);
-	*status = cannot_run(plan->argv[0], failed);
-	return 0;
-}
-
-bool child_is_dead(int pid)
-{
-	siginfo_t info = {0};
-	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid;
 }
 
 int child_wait_status(void)
@@ -502,14 +369,14 @@ static void signals_as_they_are(void)
 {
 	original_chld = (struct sigaction){.sa_handler = SIG_DFL};
 	sigaction(SIGCHLD, &original_chld, NULL);
-	set_mask(SIG_BLOCK, NULL, &original_mask);
+	child_set_mask(SIG_BLOCK, NULL, &original_mask);
 }
 
 int child_become(const struct child_plan *plan)
 {
 	signals_as_they_are();
-	keep_over_exec(plan);
-	become(plan->argv);
+	child_keep_over_exec(plan);
+	child_replace_us(plan->argv);
 	return errno;
 }
 
@@ -524,72 +391,7 @@ int child_attend(const struct child_plan *plan, int *exec_error)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return status_to_exit(status);
-}
-
-bool child_has_ended(int pid, int *status)
-{
-	int raw;
-	pid_t who = waitpid(pid, &raw, WNOHANG);
-	if (who == 0)
-		return false;
-	*status = who < 0 ? lost(pid) : status_to_exit(raw);
-	return true;
-}
-
-void child_pass_on(int pid, int signo, int code)
-{
-	const siginfo_t info = {.si_signo = signo, .si_code = code};
-	if (!had_it(pid, &info))
-		kill(pid, signo);
-}
-
-/* The standard streams are open, so that what is opened gets no number of theirs. */
-static void leave_behind(void)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	setsid();
-	if (chdir("/") || null < 0)
-		_exit(EXIT_SYSTEM);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	close(null);
-}
-
-int child_detach(void)
-{
-	pid_t pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		leave_behind();
-	return pid;
-}
-
-void child_close_inherited(void)
-{
-	if (!syscall(SYS_close_range, 3, ~0U, 0))
-		return;
-	/* Linux before 5.9 */
-	for (long fd = sysconf(_SC_OPEN_MAX) - 1; fd > 2; fd--)
-		close((int)fd);
-}
-
-int child_open(int pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return fd < 0 ? -errno : fd;
-}
-
-void child_terminate(int pid)
-{
-	kill(-pid, SIGTERM);
-	kill(-pid, SIGCONT); /* one that is stopped shall hear it */
-}
-
-void child_kill(int pid)
-{
-	kill(-pid, SIGKILL);
+	return child_exit_status(status);
 }
 
 void child_let_go(void)
@@ -597,7 +399,7 @@ void child_let_go(void)
 	sigset_t mask = original_mask;
 	sigaddset(&mask, SIGPIPE);
 	sigaddset(&mask, SIGXFSZ);
-	set_mask(SIG_SETMASK, &mask, NULL);
+	child_set_mask(SIG_SETMASK, &mask, NULL);
 }
 
 /* Its children are not waited for one by one from here on: the kernel reaps those of who ignores SIGCHLD. */
@@ -607,34 +409,4 @@ void child_let_rest_go(void)
 	sigaction(SIGCHLD, &ignore, NULL);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
-}
-
-/* Our memory is the child's as it was, so is every descriptor; signals are again as they were for us. */
-int child_fork(void)
-{
-	const pid_t us = getpid();
-	pid_t pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid)
-		return pid;
-	/* We may have been killed before that was in force. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != us)
-		_exit(EXIT_SYSTEM);
-	stop_release();
-	return 0;
-}
-
-int child_join(int pid)
-{
-	int status;
-	while (waitpid(pid, &status, 0) != pid)
-		if (errno != EINTR)
-			return -errno;
-	return status_to_exit(status);
-}
-
-void child_kill_one(int pid)
-{
-	kill(pid, SIGKILL);
 }

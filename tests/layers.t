@@ -73,13 +73,13 @@ never "no applet includes kernel IPC headers" includes "$ipc" "$cmd" 'cmd/ipcben
 # What a quoted #include may name: the headers and lists of the same folder
 own() { alternatives "$(find "$1" -name '*.h' -o -name '*.def' | sed 's|.*/||')"; }
 never "cmd sees libsync.h alone" includes ' [^<]' "$cmd" "[^ ]* \"($(own cmd)|libsync.h)\""
-never "only child.c knows of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child[.]c'
-never "only child.c starts and reaps" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
-	"$cmd" 'cmd/child[.]c'
-never "only child.c, stop.c and those beside them know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child|stop|tree|limit|peer|signame|ipcbench/signal)[.]c' # the last is a transport that is measured
+never "only child.c and its parts know of processes" includes ' <(spawn|sys/wait|sys/pidfd)[.]h>' "$cmd" 'cmd/child([a-z]*[.]c|_parts[.]h)'
+never "only child.c and its parts start and reap" code "$(call 'v?fork|_Fork|clone|system|popen|posix_spawnp?|exec[lv][a-z]*|wait[34]?|waitp?id')" \
+	"$cmd" 'cmd/child([a-z]*[.]c|_parts[.]h)'
+never "only child.c, stop.c and those beside them know of signals" includes ' <(signal|sys/signalfd)[.]h>' "$cmd" 'cmd/(child([a-z]*[.]c|_parts[.]h)|(stop|tree|limit|peer|signame|ipcbench/signal)[.]c)' # the last is a transport that is measured
 never "only child.c, stop.c, tree.c and peer.c send and catch them" code "$(call 'signal|sigaction|sigprocmask|pthread_sigmask|sigwait[a-z]*|signalfd|kill|killpg|raise|sigqueue|alarm|setitimer|timer_create|pidfd_send_signal')|SYS_pidfd_send_signal" \
-	"$cmd" 'cmd/(child|stop|tree|peer|ipcbench/signal)[.]c'
-never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child|stop|tree|limit|peer)[.]c'
+	"$cmd" 'cmd/(child[a-z]*|stop|tree|peer|ipcbench/signal)[.]c'
+never "and they know nothing of locks" includes ' "(libsync|lock.*|held|holders)[.]h"' 'cmd/(child[a-z]*|stop|tree|limit|peer)[.]c'
 never "only say.c writes to stderr" code "$(word 'stderr|STDERR_FILENO|perror|psignal')" "$cmd|$lib" \
 	'cmd/say[.]c'
 never "fronts know no kernel IPC, stdio or argp" includes "$ipc| <(stdio|argp)[.]h>" "$fronts"
@@ -168,10 +168,10 @@ if [ -z "${LAYERS_TREE-}" ]; then
 	plant "no applet includes kernel IPC headers" cmd/lockrun.c '# include <sys/file.h>'
 	plant "cmd sees libsync.h alone" cmd/lockset.c '#include "internal.h"'
 	plant "cmd sees libsync.h alone" cmd/held.c '#include "../libsync/libsync.h"'
-	plant "only child.c knows of processes" cmd/main.c '#include <sys/wait.h>'
-	plant "only child.c knows of processes" cmd/stop.c '#include <spawn.h>'
-	plant "only child.c starts and reaps" cmd/held.c 'int f(void) { return vfork(); }'
-	plant "only child.c starts and reaps" cmd/stop.c 'int f(void) { return wait(0); }'
+	plant "only child.c and its parts know of processes" cmd/main.c '#include <sys/wait.h>'
+	plant "only child.c and its parts know of processes" cmd/stop.c '#include <spawn.h>'
+	plant "only child.c and its parts start and reap" cmd/held.c 'int f(void) { return vfork(); }'
+	plant "only child.c and its parts start and reap" cmd/stop.c 'int f(void) { return wait(0); }'
 	plant "only child.c, stop.c and those beside them know of signals" cmd/main.c '#include <signal.h>'
 	plant "only child.c, stop.c, tree.c and peer.c send and catch them" cmd/json.h 'int f(void) { return kill (1, 1); }'
 	plant "only child.c, stop.c, tree.c and peer.c send and catch them" cmd/mqpipe/send.c 'int f(void) { return alarm(1); }'
