@@ -534,6 +534,8 @@ void measure(const struct plan *p, struct row *row, measure_progress *progress)
 		if (two && channel_open(&c[1], p->facility->is, p->size)) {
 			set_outcome(row, REFUSED, EXIT_SYSTEM, c[1].why);
 		} else {
+			c[0].apart = c[1].apart =
+				p->place != PLACE_SAME && place_possible(PLACE_CROSS);
 			run_both(p, row, s, c, progress);
 			if (two)
 				channel_close(&c[1]);

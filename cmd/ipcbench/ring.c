@@ -10,14 +10,15 @@
  *
  * A sender counts each block, as the receiver may wait for it. The receiver lets the sender know of an eighth of the
  * ring at a time, and of the last block it knows of, so whoever sleeps has told all: to make a count seen costs more
- * than to copy a small block.
+ * than to copy a small block. For the same reason a receiver that has come to the end looks again for a while.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "futexes.h"
 #include "ring.h"
 
-enum { LINE = 64, LEAST = 1 << 20 };
+enum { LINE = 64, LEAST = 1 << 20, PAUSES = 32, LOOKS = 256 };
 
 struct ring {
 	_Alignas(LINE) _Atomic uint32_t sent;
@@ -88,11 +89,48 @@ static void wait_for_room(struct channel *c, struct ring *r)
 	c->received = atomic_load_explicit(&r->received, memory_order_acquire);
 }
 
+static void pause_briefly(void)
+{
+	for (int i = 0; i < PAUSES; i++) {
+#if defined(__x86_64__) || defined(__i386__)
+		__builtin_ia32_pause();
+#elif defined(__aarch64__)
+		__asm__ volatile("yield");
+#else
+		__asm__ volatile("");
+#endif
+	}
+}
+
+/*
+ * The sender is at work on a CPU of its own: then to be woken costs it more than many blocks, and it wakes who
+ * comes to the end of each handful. So who has not slept of late looks again for a while, and lets the sender get
+ * ahead by half of the ring while it does: close behind it the two would fight for every cache line.
+ */
+static bool more_comes(const struct channel *c, const struct ring *r, uint32_t at)
+{
+	if (!c->apart || at - (uint32_t)c->slept_at <= c->depth / 8)
+		return false;
+	uint32_t seen = at;
+	for (int still = 0; still < LOOKS; still++) {
+		pause_briefly();
+		uint32_t now = atomic_load_explicit(&r->sent, memory_order_acquire);
+		if (now - at >= c->depth / 2)
+			return true;
+		if (now != seen)
+			still = 0;
+		seen = now;
+	}
+	return seen != at;
+}
+
 static void wait_for_block(struct channel *c, struct ring *r)
 {
 	uint32_t at = (uint32_t)c->received;
-	if (atomic_load_explicit(&r->sent, memory_order_acquire) == at)
+	if (atomic_load_explicit(&r->sent, memory_order_acquire) == at && !more_comes(c, r, at)) {
 		wait_while(&r->sent, at, &r->receiver_sleeps);
+		c->slept_at = at;
+	}
 	c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
 }
 

@@ -3,6 +3,7 @@
 #ifndef CMD_IPCBENCH_TRANSPORT_H
 #define CMD_IPCBENCH_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ struct channel {
 	void *ring;     /* see ring.h */
 	uint64_t depth; /* blocks that fit in, 0: not known */
 	uint64_t sent, received;
+	uint64_t slept_at; /* what was received when the receiver slept last */
+	bool apart;        /* the sides have a CPU each */
 	void *extra;
 	char why[320]; /* it cannot be: why, and what to do */
 };
