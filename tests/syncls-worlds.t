@@ -12,12 +12,12 @@ trap 'ipcrm -Q $K 2>/dev/null; mqpipe rm -f "/$N"; cleanup' EXIT
 
 # --- at a terminal ---
 cat >drive.pl <<'PERL'
-# Runs script(1) with what follows, and types Ctrl-C when the screen has been drawn so often.
+# Runs script(1) with what follows, in long lines as the scratch directory may be far down, and types Ctrl-C when the screen has been drawn so often.
 my ($times, @command) = @ARGV;
 $SIG{INT} = $SIG{QUIT} = 'DEFAULT';
 pipe my $in, my $keys;
 defined(my $pid = fork) or die;
-if (!$pid) { open STDIN, '<&', $in; open STDOUT, '>', '/dev/null'; exec 'timeout', '-s', 'KILL', 60, 'script', '-qefc', "@command", 'screen' }
+if (!$pid) { open STDIN, '<&', $in; open STDOUT, '>', '/dev/null'; exec 'timeout', '-s', 'KILL', 60, 'script', '-qefc', "stty rows 24 cols 1000; exec @command", 'screen' }
 select undef, undef, undef, 0.05 until (() = slurp() =~ /\e\[H/g) >= $times || waitpid($pid, 1) > 0; # ok: a look
 sub slurp { open my $f, '<', 'screen' or return ''; local $/; scalar <$f> }
 syswrite $keys, "\003";
