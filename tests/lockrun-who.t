@@ -124,6 +124,9 @@ check "--who too" perl -e 'local $/; open F, "-|", "lockrun", "--who", $ARGV[0];
 check "--json is valid, whatever the command calls itself" \
 	perl -MJSON::PP -e 'local $/; open F, "-|", "lockrun", "--who", "--json", $ARGV[0]; exit(@{decode_json(<F>)} != 2)' "$name"
 kill $a
+status_is 66 "no such name, with an apostrophe" lockrun --who "it's
+"
+says "*\$'it\\\\'s\\\\n'*" "the message can be given to a shell again"
 
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	chmod 711 . && lockrun -m 666 U true

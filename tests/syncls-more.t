@@ -97,6 +97,8 @@ for f in $(mine | sed 's,/.*,,'); do kill "$f"; done
 wait $a 2>/dev/null
 evfd create -i 7 $N >/dev/null
 check "one with a name: its value and holder" test "$(field value event $N) $(pids holders event $N)" = "7 $(field holder_pid event $N)"
+check "each event is in the list once" sh -c "syncls --json event |
+	perl -MJSON::PP -e 'local \$/; \$n{\$_->{id}}++ for @{decode_json(<STDIN>)}; exit grep { \$_ > 1 } values %n'"
 evfd latch $N 8 &
 a=$!
 wait_for waiting $a event $N

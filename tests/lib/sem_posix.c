@@ -434,9 +434,9 @@ static int job_fault(int sock)
 	sigaction(SIGBUS, &sa, NULL);
 	if (pthread_create(&thread, NULL, wait_in_thread, sem) || !waiters_are(sem, 1))
 		return 1;
-	FILE *f = tmpfile();
+	int fd = memfd_create("nothing", MFD_CLOEXEC);
 	volatile char *page =
-		f ? mmap(NULL, 4096, PROT_READ, MAP_SHARED, fileno(f), 0) : MAP_FAILED;
+		fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED || page[0] || own_faults != 1)
 		return 2;
 	raise(SIGBUS);
