@@ -137,6 +137,18 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
 		check "nor is ours theirs" nsenter --target $b --ipc sh -c "! PATH='$PATH' syncls --json mq | grep -q '\"pid\":$a,'"
 		kill $a $b
 		wait 2>/dev/null
+		if mqpipe create "/$N" 2>/dev/null; then
+			unshare -i sh -c "PATH='$PATH' mqpipe create '/$N' && exec mqpipe recv '/$N'" &
+			b=$!
+			seen() { syncls --json mq | perl -MJSON::PP -e 'local $/; print join " ", sort map { $_->{reachable} ? "here" : "not" } grep { $_->{name} eq "posix:/$ARGV[0]" } @{decode_json(<STDIN>)}' $N; }
+			wait_for sh -c "syncls --json mq | grep -q '\"pid\":$b,'"
+			check "a queue of the same name there is another" test "$(seen)" = "here not"
+			check "and not the one that is removed by that name" syncrm mq "/$N"
+			kill $b
+			wait 2>/dev/null
+		else
+			skip "queues in another IPC namespace" "no POSIX queues here"
+		fi
 	else
 		skip "another IPC namespace" "no System V, or it cannot be unshared"
 	fi
