@@ -42,6 +42,7 @@ check "--watch into a file: one list after the other" sh -c 'test "$(grep -c "^T
 kill $b
 wait $b 2>/dev/null
 check "--watch ends when nobody reads" sh -c 'timeout 50 syncls --watch=100ms lock W | head -n 1 | grep -q TYPE'
+check "also between two lists" sh -c '{ timeout 30 syncls --watch=1h lock W; echo $? >ended; } | head -n 1; test "$(cat ended)" -ne 124'
 check "it sleeps between" sh -c '
 	syncls --watch=1h lock W >/dev/null & p=$!
 	i=0; until grep -q "^271 \|^7 " /proc/$p/syscall 2>/dev/null || [ $((i += 1)) -gt 2000 ]; do sleep 0.01; done # ok: a look
@@ -174,6 +175,9 @@ syncrm sem a1
 syncls --json sem | grep -q '"sysv:a2"' || { echo "one took away the other's"; exit 6; }
 syncrm sem a2
 [ "$(n "$@")" -eq 0 ] || { echo "it is left behind"; exit 7; }
+long=$(printf '%0200d' 1)
+semwait -i 1 "$long" true || { echo "not with a long name"; exit 10; }
+[ "$(n "$@")" -eq 0 ] || { echo "a label for a name that it has no room for"; exit 11; }
 SH
 apart=''
 for try in "-im" "-Urim"; do

@@ -88,6 +88,14 @@ if [ "$sysv" ]; then
 	status_is 66 "66: it is gone" semwait --value $N.b
 	check "and its label" test -z "$(grep -lsF "$N.b" "/dev/shm/sysv.$(id -u)")"
 	status_is 0 "0: one whose permits are back" syncrm sem $N.a
+	if [ "$(id -u)" -eq 0 ]; then
+		semwait -m 666 -i 1 $N.a true
+		status_is 77 "77: another user's" setpriv --reuid=65534 --regid=65534 --clear-groups "$(anybodys_bin)/syncrm" --force sem $N.a
+		check "it is there" test "$(semwait --value $N.a)" = 1
+		syncrm --force sem $N.a
+	else
+		skip "77: another user's" "needs root"
+	fi
 else
 	skip "sysv: semaphores" "no ipcs, or no System V here"
 fi

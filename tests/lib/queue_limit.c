@@ -4,6 +4,7 @@
  * What counts for a user in all is tried in namespaces of our own, where they are allowed.
  */
 #include <sched.h>
+#include <sys/mount.h>
 
 #include "queueutil.h"
 
@@ -165,15 +166,16 @@ static bool put(const char *path, const char *text)
 	return good;
 }
 
-/* In there we are root, but may pass no limit. */
+/* In there we are root, but may pass no limit; and labels go with the queues that they name. */
 QUEUE_JOB(isolate)
 {
 	char uids[32];
 	char gids[32];
 	snprintf(uids, sizeof(uids), "0 %d 1", (int)geteuid());
 	snprintf(gids, sizeof(gids), "0 %d 1", (int)getegid());
-	return unshare(CLONE_NEWUSER | CLONE_NEWIPC) || !put("/proc/self/uid_map", uids) ||
-	       !put("/proc/self/setgroups", "deny") || !put("/proc/self/gid_map", gids);
+	return unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNS) ||
+	       !put("/proc/self/uid_map", uids) || !put("/proc/self/setgroups", "deny") ||
+	       !put("/proc/self/gid_map", gids) || mount("none", "/dev/shm", "tmpfs", 0, NULL);
 }
 
 /* .mark bytes are all that can be had, .number the messages of 1000 bytes that are asked for. */
