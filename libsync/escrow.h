@@ -61,11 +61,14 @@ _Static_assert(sizeof(struct sync_ledger) == 64 + 16 * SYNC_DEBTS, "a file forma
 /*
  * The thing that permits are taken from. take(): one; -EAGAIN there is none. If it leaves a note, which
  * give() gets, it must do that and take the permit in one: who is killed has done both or neither.
+ * attempt(): what sync_escrow_wait() was asked for, WHAT; -EAGAIN. await(): the same, until it can be had; -ETIMEDOUT.
  */
 struct sync_escrow_ops {
 	int (*take)(void *arg, unsigned char *note);
 	int (*give)(void *arg, unsigned count, unsigned char note);
 	void (*wake)(void *arg);
+	int (*attempt)(void *arg, unsigned what);
+	int (*await)(void *arg, unsigned what, const struct timespec *deadline);
 };
 
 struct sync_escrow {
@@ -157,17 +160,11 @@ MUST_CHECK int sync_escrow_settle_one(struct sync_escrow *e, int peer, unsigned 
 MUST_CHECK int sync_escrow_await(int peer, unsigned i);
 void sync_escrow_settle_awaited(struct sync_escrow *e, int peer, unsigned i, atomic_bool *done);
 
-/* ---- threads that settle while a wait lasts: escrow_watch.c ---- */
-
-struct sync_watch;
-
 /*
- * Watch all debts, also those to come, through PEER. What goes wrong (-EIDRM: the semaphore was
- * removed) interrupts the caller's system calls by ALARM, until it stops the watch.
+ * Wait in the queue, and at its head for what attempt() takes; meanwhile settle each debt whose debtor ends: escrow_watch.c.
+ * Closes PEER. -ETIMEDOUT; -EINTR; -EIDRM the semaphore was removed; what attempt() and await() say.
  */
-MUST_CHECK int sync_watch_start(struct sync_escrow *e, int peer, const struct sync_alarm *alarm,
-				struct sync_watch **out);
-/* No thread is left when this returns. 0, or what went wrong. */
-int sync_watch_stop(struct sync_watch *w);
+MUST_CHECK int sync_escrow_wait(struct sync_escrow *e, int peer, unsigned what,
+				const struct timespec *deadline);
 
 #endif

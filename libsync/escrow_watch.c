@@ -24,7 +24,7 @@
 #define STACK_SIZE (64 << 10)
 
 struct helper {
-	struct sync_watch *watch;
+	struct watch *watch;
 	pthread_t thread;
 	bool started;     /* and not joined; for the thread that starts and joins it */
 	bool pokable;     /* its alarm is there; under the watch's lock */
@@ -32,7 +32,7 @@ struct helper {
 	struct sync_alarm alarm;
 };
 
-struct sync_watch {
+struct watch {
 	struct sync_escrow *escrow;
 	int peer;
 	timer_t caller; /* its alarm */
@@ -54,7 +54,7 @@ static void poke(timer_t timer)
 	timer_settime(timer, TIMER_ABSTIME, &now, NULL);
 }
 
-static void fail(struct sync_watch *w, int error)
+static void fail(struct watch *w, int error)
 {
 	int none = 0;
 	if (atomic_compare_exchange_strong(&w->error, &none, error))
@@ -129,7 +129,7 @@ static int start(struct helper *h, void *(*run)(void *))
 static void *probe_run(void *arg)
 {
 	struct helper *h = arg;
-	struct sync_watch *w = h->watch;
+	struct watch *w = h->watch;
 	unsigned i = (unsigned)(h - w->probe);
 	if (!begin(h))
 		return NULL;
@@ -145,7 +145,7 @@ static void *probe_run(void *arg)
 }
 
 /* A debt that is new to us, or was: its slot may have had a debtor who is gone, and a probe. */
-static void watch_slot(struct sync_watch *w, unsigned i)
+static void watch_slot(struct watch *w, unsigned i)
 {
 	struct sync_settled sum = {0, 0};
 	struct helper *h = &w->probe[i];
@@ -167,7 +167,7 @@ static void watch_slot(struct sync_watch *w, unsigned i)
 
 /* ---- the watcher ---- */
 
-static void look(struct sync_watch *w)
+static void look(struct watch *w)
 {
 	struct sync_ledger *l = sync_escrow_ledger(w->escrow);
 	if (atomic_load(&l->removed))
@@ -179,7 +179,7 @@ static void look(struct sync_watch *w)
 		fail(w, -EUCLEAN);
 }
 
-static void stop_probes(struct sync_watch *w)
+static void stop_probes(struct watch *w)
 {
 	atomic_store(&w->stop, true);
 	for (unsigned i = 0; i < SYNC_DEBTS; i++)
@@ -193,7 +193,7 @@ static void stop_probes(struct sync_watch *w)
 static void *watcher_run(void *arg)
 {
 	struct helper *h = arg;
-	struct sync_watch *w = h->watch;
+	struct watch *w = h->watch;
 	struct sync_ledger *l = sync_escrow_ledger(w->escrow);
 	if (!begin(h))
 		return NULL;
@@ -212,10 +212,14 @@ static void *watcher_run(void *arg)
 	return NULL;
 }
 
-int sync_watch_start(struct sync_escrow *e, int peer, const struct sync_alarm *alarm,
-		     struct sync_watch **out)
+/*
+ * Watch all debts, also those to come, through PEER. What goes wrong (-EIDRM: the semaphore was
+ * removed) interrupts the caller's system calls by ALARM, until it stops the watch.
+ */
+static int watch_start(struct sync_escrow *e, int peer, const struct sync_alarm *alarm,
+		       struct watch **out)
 {
-	struct sync_watch *w = calloc(1, sizeof(*w));
+	struct watch *w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	w->escrow = e;
@@ -236,7 +240,8 @@ int sync_watch_start(struct sync_escrow *e, int peer, const struct sync_alarm *a
 	return r;
 }
 
-int sync_watch_stop(struct sync_watch *w)
+/* No thread is left when this returns. 0, or what went wrong. */
+static int watch_stop(struct watch *w)
 {
 	atomic_store(&w->stop, true);
 	tell_to_stop(&w->watcher);
@@ -246,4 +251,42 @@ int sync_watch_stop(struct sync_watch *w)
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 	return r;
+}
+
+/* ---- who waits ---- */
+
+static int wait_as_head(struct sync_escrow *e, int peer, const struct sync_alarm *alarm,
+			unsigned what, const struct timespec *deadline)
+{
+	struct sync_settled sum = {0, 0};
+	struct watch *watch;
+	int r = sync_escrow_settle(e, peer, false, &sum);
+	if (!r || r == -EOVERFLOW) /* one too many is there: it can be taken */
+		r = e->ops->attempt(e->arg, what);
+	if (r != -EAGAIN)
+		return r;
+	r = watch_start(e, peer, alarm, &watch);
+	if (r)
+		return r;
+	r = e->ops->await(e->arg, what, deadline);
+	int why = watch_stop(watch);
+	return r == -EINTR && why ? why : r;
+}
+
+int sync_escrow_wait(struct sync_escrow *e, int peer, unsigned what,
+		     const struct timespec *deadline)
+{
+	struct sync_alarm alarm;
+	struct timespec never;
+	sync_deadline_in(INT64_MAX, &never);
+	/* Also without a deadline: the watcher needs it. */
+	int r = sync_alarm_start(&alarm, deadline ? deadline : &never);
+	if (!r) {
+		r = sync_escrow_queue(peer);
+		if (!r)
+			r = wait_as_head(e, peer, &alarm, what, deadline);
+		sync_alarm_stop(&alarm);
+	}
+	sync_escrow_peer_close(peer);
+	return r == -EINTR && sync_deadline_passed(deadline) ? -ETIMEDOUT : r;
 }

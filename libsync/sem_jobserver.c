@@ -107,7 +107,16 @@ static void wake(void *arg)
 	(void)arg; /* to write a byte has woken whoever waits for it */
 }
 
-static const struct sync_escrow_ops escrow_ops = {.take = take_one, .give = give, .wake = wake};
+static int attempt(void *arg, unsigned count);
+static int sleep_until_taken(void *arg, unsigned count, const struct timespec *deadline);
+
+static const struct sync_escrow_ops escrow_ops = {
+	.take = take_one,
+	.give = give,
+	.wake = wake,
+	.attempt = attempt,
+	.await = sleep_until_taken,
+};
 
 /* ---- open, close ---- */
 
@@ -346,8 +355,9 @@ static int attempt_alone(struct jobserver *p, unsigned count)
 	return 0;
 }
 
-static int attempt(struct jobserver *p, unsigned count)
+static int attempt(void *arg, unsigned count)
 {
+	struct jobserver *p = arg;
 	if (!p->loan)
 		return attempt_alone(p, count);
 	sync_loan_lock(p->loan);
@@ -387,8 +397,9 @@ static int sleep_once(const struct jobserver *p, unsigned bytes, const struct ti
 	return n < 0 ? n : n ? 0 : -ETIMEDOUT;
 }
 
-static int sleep_until_taken(struct jobserver *p, unsigned count, const struct timespec *deadline)
+static int sleep_until_taken(void *arg, unsigned count, const struct timespec *deadline)
 {
+	struct jobserver *p = arg;
 	unsigned bytes = bytes_of(p, count);
 	int r = 0;
 	if (bytes > 1)
@@ -403,42 +414,10 @@ static int sleep_until_taken(struct jobserver *p, unsigned count, const struct t
 	return r;
 }
 
-static int wait_as_head(struct jobserver *p, int peer, const struct sync_alarm *alarm,
-			unsigned count, const struct timespec *deadline)
-{
-	struct sync_settled sum = {0, 0};
-	struct sync_watch *watch;
-	int r = sync_escrow_settle(&p->escrow, peer, false, &sum);
-	if (!r)
-		r = attempt(p, count);
-	if (r != -EAGAIN)
-		return r;
-	r = sync_watch_start(&p->escrow, peer, alarm, &watch);
-	if (r)
-		return r;
-	r = sleep_until_taken(p, count, deadline);
-	int why = sync_watch_stop(watch);
-	return r == -EINTR && why ? why : r;
-}
-
 static int wait_in_line(struct jobserver *p, unsigned count, const struct timespec *deadline)
 {
-	struct sync_alarm alarm;
-	struct timespec never;
 	int peer = open_peer(p);
-	if (peer < 0)
-		return peer;
-	sync_deadline_in(INT64_MAX, &never);
-	/* Also without a deadline: the watcher needs it. */
-	int r = sync_alarm_start(&alarm, deadline ? deadline : &never);
-	if (!r) {
-		r = sync_escrow_queue(peer);
-		if (!r)
-			r = wait_as_head(p, peer, &alarm, count, deadline);
-		sync_alarm_stop(&alarm);
-	}
-	sync_escrow_peer_close(peer);
-	return r == -EINTR && sync_deadline_passed(deadline) ? -ETIMEDOUT : r;
+	return peer < 0 ? peer : sync_escrow_wait(&p->escrow, peer, count, deadline);
 }
 
 /* The slot is whose process asks first; while that, or an heir, lives, it is nobody else's. */

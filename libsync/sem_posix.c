@@ -62,7 +62,16 @@ static void wake_one(void *arg)
 		sync_glibcsem_wake(shared(arg), 1);
 }
 
-static const struct sync_escrow_ops escrow_ops = {.take = take_one, .give = give, .wake = wake_one};
+static int attempt(void *arg, unsigned flags);
+static int sleep_until_taken(void *arg, unsigned flags, const struct timespec *deadline);
+
+static const struct sync_escrow_ops escrow_ops = {
+	.take = take_one,
+	.give = give,
+	.wake = wake_one,
+	.attempt = attempt,
+	.await = sleep_until_taken,
+};
 
 /* ---- open, close ---- */
 
@@ -171,8 +180,9 @@ static int open_peer(const struct posix_sem *p)
 }
 
 /* Try once. -EAGAIN. */
-static int attempt(struct posix_sem *p, unsigned flags)
+static int attempt(void *arg, unsigned flags)
 {
+	struct posix_sem *p = arg;
 	/* Look first: a debt that is not made need not be settled by anybody. */
 	if (!sync_glibcsem_value(shared(p)))
 		return -EAGAIN;
@@ -194,8 +204,9 @@ static int sleep_once(struct posix_sem *p, const struct timespec *deadline)
  * A plain sem_unlink(3) wakes nobody, here as in glibc: it is noticed after the next wake-up.
  * sync_sem_unlink() tells the watcher.
  */
-static int sleep_until_taken(struct posix_sem *p, unsigned flags, const struct timespec *deadline)
+static int sleep_until_taken(void *arg, unsigned flags, const struct timespec *deadline)
 {
+	struct posix_sem *p = arg;
 	int r;
 	sync_glibcsem_enter(shared(p));
 	do {
@@ -210,42 +221,10 @@ static int sleep_until_taken(struct posix_sem *p, unsigned flags, const struct t
 	return r;
 }
 
-static int wait_as_head(struct posix_sem *p, int peer, const struct sync_alarm *alarm,
-			unsigned flags, const struct timespec *deadline)
-{
-	struct sync_settled sum = {0, 0};
-	struct sync_watch *watch;
-	int r = sync_escrow_settle(&p->escrow, peer, false, &sum);
-	if (!r || r == -EOVERFLOW)
-		r = attempt(p, flags);
-	if (r != -EAGAIN)
-		return r;
-	r = sync_watch_start(&p->escrow, peer, alarm, &watch);
-	if (r)
-		return r;
-	r = sleep_until_taken(p, flags, deadline);
-	int why = sync_watch_stop(watch);
-	return r == -EINTR && why ? why : r;
-}
-
 static int wait_in_line(struct posix_sem *p, unsigned flags, const struct timespec *deadline)
 {
-	struct sync_alarm alarm;
-	struct timespec never;
 	int peer = open_peer(p);
-	if (peer < 0)
-		return peer;
-	sync_deadline_in(INT64_MAX, &never);
-	/* Also without a deadline: the watcher needs it. */
-	int r = sync_alarm_start(&alarm, deadline ? deadline : &never);
-	if (!r) {
-		r = sync_escrow_queue(peer);
-		if (!r)
-			r = wait_as_head(p, peer, &alarm, flags, deadline);
-		sync_alarm_stop(&alarm);
-	}
-	sync_escrow_peer_close(peer);
-	return r == -EINTR && sync_deadline_passed(deadline) ? -ETIMEDOUT : r;
+	return peer < 0 ? peer : sync_escrow_wait(&p->escrow, peer, flags, deadline);
 }
 
 /* There is no permit and no time: unless somebody who is gone owes one. */

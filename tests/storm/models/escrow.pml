@@ -4,8 +4,8 @@
  * back, and is killed anywhere; and who waits, settles what the dead have left, and sleeps while threads watch.
  *
  * Modelled, in their order of steps: claim(), open_debt(), sync_escrow_take(), sync_escrow_give(),
- * settle_locked(), sync_escrow_settle() (libsync/escrow.c); the watcher and its probes, sync_watch_stop()
- * (escrow_watch.c); attempt(), wait_guarded(), wait_in_line(), wait_as_head(), sleep_until_taken()
+ * settle_locked(), sync_escrow_settle() (libsync/escrow.c); the watcher and its probes, sync_escrow_wait(),
+ * wait_as_head() (escrow_watch.c); attempt(), wait_guarded(), wait_in_line(), sleep_until_taken()
  * (sem_posix.c); take, add, wake and sleep (glibcsem.c). With OTHERS somebody who knows no ledger has a permit, and
  * posts it; he is not killed between his post and its wake-up, which no ledger could mend.
  *
