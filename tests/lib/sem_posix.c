@@ -435,8 +435,7 @@ static int job_fault(int sock)
 	if (pthread_create(&thread, NULL, wait_in_thread, sem) || !waiters_are(sem, 1))
 		return 1;
 	int fd = memfd_create("nothing", MFD_CLOEXEC);
-	volatile char *page =
-		fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	volatile char *page = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED || page[0] || own_faults != 1)
 		return 2;
 	raise(SIGBUS);
