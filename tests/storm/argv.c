@@ -250,6 +250,8 @@ static bool is_documented(const struct vector *v, int status)
 	const struct page *p = page_of(v->words[0]);
 	if (!p || p->status[status])
 		return true;
+	if (v->shell && (status == 126 || status == 127)) /* the shell's, on its line */
+		return true;
 	if (p->own && (status == 1 || status == 2 || status == 3))
 		return true;
 	/* Whoever runs another applet has its statuses. */
