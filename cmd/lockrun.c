@@ -33,6 +33,7 @@
 #include "replace.h"
 #include "report.h"
 #include "say.h"
+#include "shortargs.h"
 #include "signame.h"
 
 struct opts {
@@ -397,7 +398,7 @@ static int run(int argc, char **argv)
 	static struct lockset set;
 	if (classic_is_meant(argv))
 		return classic_run(argv);
-	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
+	error_t err = parse_short_args(&argp, argc, argv, ARGP_IN_ORDER, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
 	set.common = &o.common;

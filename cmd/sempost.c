@@ -15,6 +15,7 @@
 #include "holders.h"
 #include "parse.h"
 #include "say.h"
+#include "shortargs.h"
 #include "semopen.h"
 #include "waiting.h"
 
@@ -239,7 +240,7 @@ static void check_kind(const struct opts *o)
 static int run(int argc, char **argv)
 {
 	static struct opts o;
-	error_t err = argp_parse(&argp, argc, argv, 0, NULL, &o);
+	error_t err = parse_short_args(&argp, argc, argv, 0, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
 	if (o.common.verbose)

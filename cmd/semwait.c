@@ -29,6 +29,7 @@
 #include "limit.h"
 #include "parse.h"
 #include "say.h"
+#include "shortargs.h"
 #include "semopen.h"
 #include "served.h"
 #include "stop.h"
@@ -478,7 +479,7 @@ static int run(int argc, char **argv)
 	static struct opts o;
 	static struct job j;
 	j.opts = &o;
-	error_t err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
+	error_t err = parse_short_args(&argp, argc, argv, ARGP_IN_ORDER, &o);
 	if (err)
 		die(EXIT_SYSTEM, "cannot read the options: %s", strerror(err));
 	if (o.common.verbose)

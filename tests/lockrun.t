@@ -455,4 +455,7 @@ check "ignored SIGCHLD: the status is right" sh -c '(trap "" CHLD; exec lockrun 
 check "and COMMAND gets it ignored as we did" sh -c 'a=$(trap "" CHLD; grep SigIgn /proc/self/status); b=$(trap "" CHLD; lockrun L grep SigIgn /proc/self/status); test "$a" = "$b"'
 check "COMMAND gets the signal mask as we did" sh -c 'test "$(grep SigBlk /proc/self/status)" = "$(lockrun L grep SigBlk /proc/self/status)"'
 
+# argp does without the names of options where no argument can be one.
+check "-? knows the long names" sh -c "lockrun '-?' | grep -q -- --timeout"
+check "also behind other letters" sh -c "lockrun '-nq?' | grep -q -- --timeout"
 done_testing
