@@ -65,7 +65,7 @@ if [ "$drop" ]; then
 	{
 		status_is 0 "another user's lock is listed" $drop syncls lock "$PWD/L"
 		says '*could not be looked into: root sees them all' "and it says what it could not see"
-		check "with who asked for it" sh -c "$drop syncls --json lock '$PWD/L' 2>/dev/null | perl ask.pl people holders pid | grep -qx $a"
+		check "with who asked for it" wait_for sh -c "$drop syncls --json lock '$PWD/L' 2>/dev/null | perl ask.pl people holders pid | grep -qx $a"
 		status_is 0 "a list of everything" $drop syncls
 		mqpipe create "/$N" 2>/dev/null
 		if unshare -m true 2>/dev/null; then
