@@ -27,6 +27,7 @@ const struct transport transport_mmap = {
 	.about = "a ring in a mapped file, copied in and out",
 	.caps = CARRIES | BOUNDARIES,
 	.open = open_file,
+	.join = ring_join,
 	.send = ring_send,
 	.recv = ring_recv,
 };

@@ -32,6 +32,7 @@ const struct transport transport_posix_shm = {
 	.about = "a ring in POSIX shared memory, copied in and out",
 	.caps = CARRIES | BOUNDARIES,
 	.open = open_shm,
+	.join = ring_join,
 	.send = ring_send,
 	.recv = ring_recv,
 };

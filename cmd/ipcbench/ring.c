@@ -5,13 +5,15 @@
  *
  * Each side counts what it has done, in a cache line of its own, and looks at the other's count only if what it
  * saw of it last is used up. If there is nothing to do it says that it sleeps, looks again, and sleeps, on the
- * other's count. A receiver is woken by the first block; a sender when half of the ring is free, or the two
- * would take turns for each block.
+ * other's count. A receiver is woken by the first block; a sender when half of the ring is free, or all of it if both
+ * have the same CPU: or the two would take turns for each block.
  *
  * A sender counts each block, as the receiver may wait for it. The receiver lets the sender know of an eighth of the
  * ring at a time, and of the last block it knows of, so whoever sleeps has told all: to make a count seen costs more
- * than to copy a small block. For the same reason a receiver that has come to the end looks again for a while.
+ * than to copy a small block. For the same reason a receiver that has come to the end looks again for a while, or, if
+ * both have the same CPU, lets the other have it first.
  */
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -51,18 +53,46 @@ void ring_init(struct channel *c, void *mem)
 {
 	c->ring = mem;
 	c->depth = slots_for(c->size);
+	c->slot = slot_of(c->size);
 }
 
 /*
- * A sleeper says at which count of the other it sleeps. Sequentially consistent: whoever says so and then looks
- * again, and whoever counts and then looks for sleepers, cannot both miss the other.
+ * A sleeper says at which count of the other it sleeps, and looks again. Whoever counts then looks for sleepers. So that
+ * they cannot both miss the other, each must have its own store seen before it loads. That takes a fence, which in
+ * the sender would cost as much as the copy of a small block, for each of them. So the sleeper has the kernel make
+ * one in both, if the kernel can: membarrier(2).
  */
+enum { FENCE_IN_ALL = 1 << 1, LET_ME_BE_FENCED = 1 << 2 };
+static bool fenced_by_sleeper;
+
+static bool membarrier(int what)
+{
+	return syscall(SYS_membarrier, what, 0, 0) == 0;
+}
+
+int ring_join(struct channel *c, enum side side)
+{
+	(void)c;
+	(void)side;
+	fenced_by_sleeper = membarrier(LET_ME_BE_FENCED);
+	return 0;
+}
+
+static inline bool has_sleeper(const _Atomic uint64_t *sleeper)
+{
+	if (!fenced_by_sleeper)
+		atomic_thread_fence(memory_order_seq_cst);
+	atomic_signal_fence(memory_order_seq_cst);
+	return atomic_load_explicit(sleeper, memory_order_relaxed);
+}
+
 #define AT(count) ((uint64_t)1 << 32 | (count))
 
 static void wait_while(_Atomic uint32_t *count, uint32_t seen, _Atomic uint64_t *sleeper)
 {
 	for (;;) {
 		atomic_store(sleeper, AT(seen));
+		membarrier(FENCE_IN_ALL); /* of no use if the other side makes its own */
 		if (atomic_load(count) != seen)
 			break;
 		futex_wait(count, seen);
@@ -81,14 +111,6 @@ static void wake(_Atomic uint32_t *word, uint32_t count, _Atomic uint64_t *sleep
 		futex_wake(word);
 }
 
-static void wait_for_room(struct channel *c, struct ring *r)
-{
-	uint32_t full = (uint32_t)c->sent - (uint32_t)c->depth;
-	if (atomic_load_explicit(&r->received, memory_order_acquire) == full)
-		wait_while(&r->received, full, &r->sender_sleeps);
-	c->received = atomic_load_explicit(&r->received, memory_order_acquire);
-}
-
 static void pause_briefly(void)
 {
 	for (int i = 0; i < PAUSES; i++) {
@@ -103,13 +125,19 @@ static void pause_briefly(void)
 }
 
 /*
- * The sender is at work on a CPU of its own: then to be woken costs it more than many blocks, and it wakes who
+ * On one CPU it is the sender's turn, and it fills the ring.
+ *
+ * Or the sender is at work on a CPU of its own: then to be woken costs it more than many blocks, and it wakes who
  * comes to the end of each handful. So who has not slept of late looks again for a while, and lets the sender get
  * ahead by half of the ring while it does: close behind it the two would fight for every cache line.
  */
 static bool more_comes(const struct channel *c, const struct ring *r, uint32_t at)
 {
-	if (!c->apart || at - (uint32_t)c->slept_at <= c->depth / 8)
+	if (!c->apart) {
+		sched_yield();
+		return atomic_load_explicit(&r->sent, memory_order_acquire) != at;
+	}
+	if (at - (uint32_t)c->slept_at <= c->depth / 8)
 		return false;
 	uint32_t seen = at;
 	for (int still = 0; still < LOOKS; still++) {
@@ -124,8 +152,19 @@ static bool more_comes(const struct channel *c, const struct ring *r, uint32_t a
 	return seen != at;
 }
 
-static void wait_for_block(struct channel *c, struct ring *r)
+/* What is not done for each block is kept out of what is, for its registers must be saved. */
+__attribute__((noinline)) static void wait_for_room(struct channel *c)
 {
+	struct ring *r = c->ring;
+	uint32_t full = (uint32_t)c->sent - (uint32_t)c->depth;
+	if (atomic_load_explicit(&r->received, memory_order_acquire) == full)
+		wait_while(&r->received, full, &r->sender_sleeps);
+	c->received = atomic_load_explicit(&r->received, memory_order_acquire);
+}
+
+__attribute__((noinline)) static void wait_for_block(struct channel *c)
+{
+	struct ring *r = c->ring;
 	uint32_t at = (uint32_t)c->received;
 	if (atomic_load_explicit(&r->sent, memory_order_acquire) == at && !more_comes(c, r, at)) {
 		wait_while(&r->sent, at, &r->receiver_sleeps);
@@ -134,39 +173,43 @@ static void wait_for_block(struct channel *c, struct ring *r)
 	c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
 }
 
-static char *slot(const struct channel *c, struct ring *r, uint32_t at, size_t n)
+__attribute__((noinline)) static void tell_sender(struct ring *r, uint32_t at, bool much_is_free)
 {
-	return r->slots + (at & ((uint32_t)c->depth - 1)) * slot_of(n);
+	atomic_store_explicit(&r->received, at, memory_order_release);
+	if (much_is_free && has_sleeper(&r->sender_sleeps))
+		wake(&r->received, at, &r->sender_sleeps);
+}
+
+static inline char *slot(const struct channel *c, uint32_t at)
+{
+	struct ring *r = c->ring;
+	return r->slots + (at & ((uint32_t)c->depth - 1)) * c->slot;
 }
 
 /* c->sent and c->received: what this side has done, and what it last saw of the other. */
 int ring_send(struct channel *c, char *block, size_t n)
 {
-	struct ring *r = c->ring;
 	uint32_t at = (uint32_t)c->sent;
 	if (at - (uint32_t)c->received == c->depth)
-		wait_for_room(c, r);
-	memcpy(slot(c, r, at, n), block, n);
-	c->sent = ++at;
-	atomic_store(&r->sent, at);
-	if (atomic_load(&r->receiver_sleeps))
+		wait_for_room(c);
+	memcpy(slot(c, at), block, n);
+	at = (uint32_t)++c->sent;
+	struct ring *r = c->ring;
+	atomic_store_explicit(&r->sent, at, memory_order_release);
+	if (has_sleeper(&r->receiver_sleeps))
 		wake(&r->sent, at, &r->receiver_sleeps);
 	return 0;
 }
 
 int ring_recv(struct channel *c, char *block, size_t n)
 {
-	struct ring *r = c->ring;
 	uint32_t at = (uint32_t)c->received;
 	if (at == (uint32_t)c->sent)
-		wait_for_block(c, r);
-	memcpy(block, slot(c, r, at, n), n);
-	c->received = ++at;
+		wait_for_block(c);
+	memcpy(block, slot(c, at), n);
+	at = (uint32_t)++c->received;
 	uint32_t left = (uint32_t)c->sent - at;
-	if (left && at & (c->depth - 1) / 8) /* of fewer than 16, each */
-		return 0;
-	atomic_store(&r->received, at);
-	if (left <= c->depth / 2 && atomic_load(&r->sender_sleeps))
-		wake(&r->received, at, &r->sender_sleeps);
+	if (!left || !(at & (c->depth - 1) / 8)) /* of fewer than 16, each */
+		tell_sender(c->ring, at, left <= (c->apart ? c->depth / 2 : 0));
 	return 0;
 }

@@ -35,6 +35,7 @@ const struct transport transport_sysv_shm = {
 	.about = "a ring in System V shared memory, copied in and out",
 	.caps = CARRIES | BOUNDARIES,
 	.open = open_shm,
+	.join = ring_join,
 	.send = ring_send,
 	.recv = ring_recv,
 	.close = close_shm,

@@ -27,8 +27,9 @@ struct channel {
 	int warden, tie; /* who removes it: see warden.h */
 	void *mem;       /* shared by both, mapped */
 	size_t mem_size;
-	void *ring;     /* see ring.h */
 	uint64_t depth; /* blocks that fit in, 0: not known */
+	void *ring;     /* see ring.h */
+	size_t slot;    /* of the ring, in bytes */
 	uint64_t sent, received;
 	uint64_t slept_at; /* what was received when the receiver slept last */
 	bool apart;        /* the sides have a CPU each */
