@@ -76,7 +76,7 @@ for f in $(sed -n 's/^measured //p' figures); do
 	wait_for objects_are_gone || { echo "$f: left"; cat /proc/sysvipc/*; exit 1; }
 	# Died with it, or before it.
 	wait_for gone "$found" || { echo "$f: $found still runs"; exit 1; }
-	ls /dev/shm/ipcbench.* 2>/dev/null && exit 1
+	[ ! -e "/dev/shm/ipcbench.$pid" ] || exit 1
 	mqpipe info "ipcbench.$pid" 2>/dev/null && exit 1
 done
 exit 0
