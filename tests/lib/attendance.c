@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Who attends a queue, and its end: a pipe's rule, with senders that end, are killed, or come late. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +113,35 @@ static struct sync_queue_watch *watch(struct sync_queue **queues, size_t n, unsi
 	return w;
 }
 
+static bool is_alone(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	int n = 0;
+	for (const struct dirent *e; d && (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n == 1;
+}
+
+/* A receiver may be busy for long before it asks again. */
+static void unwatched_end(struct sync_queue *q)
+{
+	struct timespec deadline;
+	struct sync_queue_watch *w = watch(&q, 1, SYNC_UNTIL_EOF);
+	struct sender s = start_sender(name_a, 0);
+	ok(next(w, 0) == -ETIMEDOUT, "a sender is there");
+	end_sender(&s, 0);
+	while (!is_alone())
+		sched_yield(); /* ok: until the thread that has seen the last sender go is gone */
+	struct sync_queue *late = open_queue(name_a, SYNC_QUEUE_SEND);
+	sync_deadline_in(INT64_C(5000000000), &deadline);
+	ok(sync_queue_attend(late, &deadline) == 0,
+	   "a sender need not wait until its end is asked for");
+	sync_queue_close(late);
+	sync_queue_watch_close(w);
+}
+
 static void end_of_senders(void)
 {
 	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_RECV);
@@ -155,6 +186,7 @@ static void end_of_senders(void)
 	w = watch(&q, 1, SYNC_UNTIL_EOF);
 	ok(take(q) && next(w, 9000) == -ENODATA, "also for who takes it without asking first");
 	sync_queue_watch_close(w);
+	unwatched_end(q);
 	sync_queue_unlink(q);
 	sync_queue_close(q);
 }
