@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The contract of events that are inherited: the counter, waits, deadlines, and what is left as it was. */
-#include <stddef.h>
-#if __has_include(<linux/seccomp.h>) /* musl-gcc has no kernel headers */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#endif
-
 #include "eventutil.h"
+#include "forbid.h"
 
 /* ---- against a model ---- */
 
@@ -419,30 +414,13 @@ static void leaves_nothing(void)
 
 /* ---- kernels without RWF_NOWAIT on an eventfd ---- */
 
-static int forbid_preadv2(void)
-{
-#ifdef SECCOMP_MODE_FILTER
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_preadv2, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {LENGTH(code), code};
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-#else
-	return -1;
-#endif
-}
-
 EVENT_JOB(on_an_old_kernel)
 {
 	struct model m = {0};
 	struct sync_event *fresh = NULL;
 	struct timespec room;
 	int bad = 0;
-	if (forbid_preadv2())
+	if (forbid_call(SYS_preadv2, EOPNOTSUPP))
 		return -ENOSYS;
 	need(sync_event_make(NULL, &fresh) == 0, "make");
 	for (int i = 0; i < 200; i++)

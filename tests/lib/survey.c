@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What a survey says that it cannot see. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "forbid.h"
+#include "libsync.h"
+#include "tap.h"
+
+enum { SEES = 0, BLIND = 1, OTHER = 2, CANNOT = 3 };
+
+/* Does a survey of TYPE say that there are no System V objects, if CALL does not work? */
+static int look_without(long call, unsigned type)
+{
+	const struct sync_survey_opts opts = {.types = type};
+	struct sync_survey *s;
+	unsigned blind = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (call && forbid_call((unsigned)call, ENOSYS))
+			_exit(CANNOT);
+		if (sync_survey_open(&opts, &s))
+			_exit(OTHER);
+		(void)sync_survey_hidden(s, &blind);
+		sync_survey_close(s);
+		_exit(blind & SYNC_BLIND_SYSV ? BLIND : SEES);
+	}
+	int status;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+									       : OTHER;
+}
+
+static void without_sysv(const char *what, long call, unsigned type)
+{
+	int seen = look_without(call, type);
+	if (seen == CANNOT)
+		tap_skip("no seccomp here", "a kernel without System V %s", what);
+	else
+		ok(seen == BLIND, "a kernel without System V %s: that is told", what);
+	ok(look_without(0, type) == SEES, "and not where it has %s", what);
+}
+
+int main(void)
+{
+	without_sysv("semaphores", SYS_semctl, SYNC_TYPE_SEM);
+	without_sysv("queues", SYS_msgctl, SYNC_TYPE_MQ);
+	without_sysv("memory", SYS_shmctl, SYNC_TYPE_SHM);
+	return tap_end();
+}
