@@ -66,15 +66,22 @@ if [ "$drop" ]; then
 		status_is 0 "another user's lock is listed" $drop syncls lock "$PWD/L"
 		says '*could not be looked into: root sees them all' "and it says what it could not see"
 		check "with who asked for it" wait_for sh -c "$drop syncls --json lock '$PWD/L' 2>/dev/null | perl ask.pl people holders pid | grep -qx $a"
+		lockrun --shared S sleep 600 & # ok: a holder
+		b=$!
+		lockrun --shared S sleep 600 & # ok: a holder
+		c=$!
+		check "and two that share one with each other" wait_for sh -c "
+			test \"\$($drop syncls --json lock '$PWD/S' 2>/dev/null | perl ask.pl people holders pid |
+				tr -c 0-9 '\\n' | grep -cx -e $b -e $c)\" -eq 2"
+		kill $b $c
 		status_is 0 "a list of everything" $drop syncls
 		mqpipe create "/$N" 2>/dev/null
 		if unshare -m true 2>/dev/null; then
-			status_is 0 "without /dev/mqueue" unshare -m sh -c "umount -l /dev/mqueue 2>/dev/null; rmdir /dev/mqueue 2>/dev/null; $drop syncls mq"
+			status_is 0 "without /dev/mqueue" unshare -m sh -c "umount -l /dev/mqueue 2>/dev/null; $drop syncls mq"
 			says '*queues that nobody has open could not be listed*' "it says that queues may be missing"
 			check "root needs none" sh -c "unshare -m sh -c 'umount -l /dev/mqueue 2>/dev/null; syncls mq' | grep -q 'posix:/$N '"
 			check "with one a plain user sees them all" unshare -m sh -c \
-				"mount -t tmpfs none /mnt && mkdir -p /dev/mqueue && mount -t mqueue none /dev/mqueue && $drop syncls mq 2>/dev/null | grep -q 'posix:/$N '"
-			rmdir /dev/mqueue 2>/dev/null
+				"mount -t tmpfs -o mode=755 none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue && $drop syncls mq 2>&1 | grep -q 'posix:/$N '"
 		fi
 		mqpipe rm "/$N"
 	}
