@@ -254,7 +254,7 @@ static inline bool seen_blocked(const struct kid *k)
 /* A handler that runs while a wait still starts its threads ends no call yet: so again, until it does. */
 static inline void interrupt(const struct kid *k)
 {
-	for (int i = 0; i < LIMIT_MS / 100 && !has_answered(k, 0); i++) {
+	for (int i = 0; i < patience() / 100 && !has_answered(k, 0); i++) {
 		kill(k->pid, SIGUSR1);
 		has_answered(k, 100);
 	}
@@ -673,7 +673,7 @@ static inline int run_sem_suite(void (*const *tests)(void), size_t n, unsigned w
 	signal(SIGALRM, give_up_sems);
 	signal(SIGTERM, give_up_sems);
 	signal(SIGINT, give_up_sems);
-	alarm(240);
+	limit_time(240);
 	for (size_t i = 0; i < LENGTH(sem_backends); i++) {
 		char name[64];
 		scheme = sem_backends[i];
