@@ -69,7 +69,7 @@ static struct sender start_sender(const char *name, int count)
 	if (s.pid == 0) {
 		close(orders[1]);
 		close(news[0]);
-		alarm(60);
+		limit_time(60);
 		be_sender(name, count, orders[0], news[1]);
 	}
 	close(orders[0]);
@@ -257,7 +257,7 @@ static int under_signals(int (*call)(void *arg), void *arg)
 	int r = call(arg);
 	setitimer(ITIMER_REAL, &none, NULL);
 	signal(SIGALRM, SIG_DFL);
-	alarm(60);
+	limit_time(60);
 	return r;
 }
 
@@ -273,6 +273,10 @@ static int attend(void *q)
 
 static void unread(void)
 {
+	if (under_memcheck()) {
+		tap_skip(MEMCHECK_OFD, "an end when no receiver is left");
+		return;
+	}
 	struct sync_queue *q = open_queue(name_a, SYNC_QUEUE_SEND);
 	struct sync_queue *other = open_queue(name_a, SYNC_QUEUE_RECV);
 	struct sync_queue_watch *w = NULL;
@@ -320,7 +324,10 @@ static void looks(void)
 	   "a sender finds no receiver any more");
 	ok(sync_queue_has_receiver(q) == 0, "that is no receiver");
 	ok(sync_queue_await_receiver(q, SYNC_NOW) == -ETIMEDOUT, "nor for who waits for one");
-	ok(under_signals(attend, receiver) == -EINTR, "a receiver waits for that moment");
+	if (under_memcheck())
+		tap_skip(MEMCHECK_OFD, "a receiver waits for that moment");
+	else
+		ok(under_signals(attend, receiver) == -EINTR, "a receiver waits for that moment");
 	sync_queue_close(sender);
 	ok(sync_queue_attend(receiver, NULL) == 0 && sync_queue_has_receiver(q) == 1,
 	   "then it attends");
@@ -359,7 +366,7 @@ static void receivers(void)
 
 int main(void)
 {
-	alarm(60);
+	limit_time(60);
 	snprintf(name_a, sizeof(name_a), "posix:/syncbox-att-a%d", (int)getpid());
 	snprintf(name_b, sizeof(name_b), "posix:/syncbox-att-b%d", (int)getpid());
 	end_of_senders();

@@ -461,7 +461,7 @@ static void killed_clients(void)
 	need(seen_blocked(&holder), "see the holder idle");
 	int before = fds_of(holder.pid);
 	long memory = rss_of(holder.pid);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < rounds(200); i++) {
 		pid_t pid = fork_event_kid();
 		while (!pid)
 			if (try_open(name) == -ENOENT)

@@ -278,7 +278,7 @@ static inline int run_event_suite(void (*const *tests)(void), size_t n)
 	tester = getpid();
 	signal(SIGALRM, give_up);
 	signal(SIGTERM, give_up);
-	alarm(240);
+	limit_time(240);
 	int before = count_fds();
 	for (size_t i = 0; i < n; i++)
 		tests[i]();

@@ -606,12 +606,12 @@ static void kills(void)
 	struct sync_journal *j = open_journal("kills");
 	need(!pipe2(ready, O_CLOEXEC), "make a pipe");
 	dice = (uint64_t)tester;
-	for (int i = 0; i < KILLS; i++)
+	for (int i = 0; i < rounds(KILLS); i++)
 		kill_one(q, j, ready, &t);
 	printf("# %s: seed %d, %d kills: %d messages left in the queue, %d taken while it was "
 	       "killed, "
 	       "%d received, %d done\n",
-	       scheme, (int)tester, KILLS, t.queue, t.window, t.slot, t.done);
+	       scheme, (int)tester, rounds(KILLS), t.queue, t.window, t.slot, t.done);
 	is(t.lost, 0, "killed at any moment, it loses no message");
 	is(t.twice, 0, "and no message is twice");
 	is(t.wrong, 0, "and all are as they were sent");
@@ -982,7 +982,7 @@ static void makers(void)
 	char byte;
 	need(!pipe2(ready, O_CLOEXEC), "make a pipe");
 	need(open_and_close("makers") == 0, "make a directory");
-	for (int i = 0; i < KILLS / 10; i++) {
+	for (int i = 0; i < rounds(KILLS / 10); i++) {
 		pid_t pid = fork_kid();
 		if (!pid)
 			make_until_killed("makers", ready[1]);
@@ -997,7 +997,7 @@ static void makers(void)
 		sync_journal_close(j);
 	}
 	printf("# %s: %d of %d were killed in the midst of making a slot\n", scheme, left,
-	       KILLS / 10);
+	       rounds(KILLS / 10));
 	is(bad, 0, "whoever is killed while it makes a slot leaves nothing but an empty one");
 	claim(files_in("makers", "slot.") <= 2, "and those are used again");
 	close(ready[0]);

@@ -205,8 +205,8 @@ static void among_signals(void)
 	int lost;
 	int twice;
 	struct sync_queue *q = make_many(1);
-	run_all(q, STORMY, true, false);
-	count_up(STORMY, &lost, &twice);
+	run_all(q, rounds(STORMY), true, false);
+	count_up(rounds(STORMY), &lost, &twice);
 	is(lost, 0, "no message is lost in a storm of signals and short deadlines");
 	is(twice, 0, "nor is there one twice");
 	unlink_queue(q);
@@ -217,8 +217,8 @@ static void with_kills(void)
 	int lost;
 	int twice;
 	struct sync_queue *q = make_many(CAPACITY);
-	int killed = run_all(q, TOTAL, false, true);
-	count_up(TOTAL, &lost, &twice);
+	int killed = run_all(q, rounds(TOTAL), false, true);
+	count_up(rounds(TOTAL), &lost, &twice);
 	is(killed, KILLS, "receivers were killed at work");
 	printf("# %s: %d killed, %d lost\n", scheme, killed, lost);
 	claim(lost <= killed, "at most one message is lost per kill");

@@ -495,7 +495,7 @@ static inline int run_queue_suite(void (*const *tests)(void), size_t n)
 	tester = getpid();
 	for (size_t i = 0; i < LENGTH(fatal); i++)
 		signal(fatal[i], give_up_queues);
-	alarm(240);
+	limit_time(240);
 	for (size_t i = 0; i < LENGTH(queue_backends); i++) {
 		scheme = queue_backends[i];
 		if (!find_dialect()) {

@@ -412,7 +412,7 @@ static void makers(void)
 	random_state = (uint32_t)time(NULL) ^ (uint32_t)getpid() << 12;
 	printf("# seed %u\n", (unsigned)random_state);
 	fflush(stdout);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds(ROUNDS); i++) {
 		bad += run_makers("makers");
 		wrong += !value_is_right("makers");
 	}

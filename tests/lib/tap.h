@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* Built with a sanitizer of memory or threads, by gcc or clang: it is slower, and larger. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -15,6 +17,27 @@
 #define SANITIZED
 #endif
 #endif
+
+/* MEMCHECK in the environment: all is slower by far, and some calls are not done as by the kernel. */
+static inline bool under_memcheck(void)
+{
+	return getenv("MEMCHECK") != NULL;
+}
+
+/* Up to valgrind 3.19 at least it knows F_SETLKW, but not F_OFD_SETLKW, for a call that may block. */
+#define MEMCHECK_OFD "under memcheck no signal ends F_OFD_SETLKW, nor do other threads run"
+
+/* Of N that are alike, as many as there is time for. */
+static inline int rounds(int n)
+{
+	return under_memcheck() ? (n + 19) / 20 : n;
+}
+
+/* For a whole test, which does not take so long. */
+static inline void limit_time(unsigned seconds)
+{
+	alarm(under_memcheck() ? seconds * 3 : seconds);
+}
 
 static int tap_count;
 static int tap_failed;
