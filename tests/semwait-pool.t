@@ -196,6 +196,19 @@ wait $waiter
 status_is 0 "and so does --resize" sh -c "exit $?"
 release go
 wait $holder
+# Two permits are wanted, and the last of four is free. It has that one when there are three.
+semwait -i 4 -c 3 pool:./less sleep 600 & # ok: a holder
+holder=$!
+wait_for value_is pool:./less 1
+semwait -c 2 pool:./less sh -c 'echo >held-less; exec sleep 600' & # ok: a holder
+waiter=$!
+wait_for head_waits less
+sempost --resize=3 pool:./less
+kill $holder
+wait_for exists held-less
+check "who waits for more does not keep a permit that the pool has no more" value_is pool:./less 1
+kill $waiter
+wait $holder $waiter 2>/dev/null
 
 # --- descriptors of shells ---
 

@@ -124,6 +124,14 @@ static bool is_alone(void)
 	return n == 1;
 }
 
+static int count_fds(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
 /* A receiver may be busy for long before it asks again. */
 static void unwatched_end(struct sync_queue *q)
 {
@@ -369,11 +377,13 @@ int main(void)
 	limit_time(60);
 	snprintf(name_a, sizeof(name_a), "posix:/syncbox-att-a%d", (int)getpid());
 	snprintf(name_b, sizeof(name_b), "posix:/syncbox-att-b%d", (int)getpid());
+	const int before = count_fds();
 	end_of_senders();
 	removal();
 	several();
 	unread();
 	looks();
 	receivers();
+	ok(count_fds() == before, "no descriptor is left open");
 	return tap_end();
 }
