@@ -433,6 +433,27 @@ EVENT_JOB(on_an_old_kernel)
 	return bad;
 }
 
+EVENT_JOB(without_proc)
+{
+	struct sync_event *fresh = NULL;
+	struct sync_event_state state;
+	need(sync_event_make(NULL, &fresh) == 0, "make");
+	if (forbid_call(SYS_openat, ENOENT))
+		return -ENOSYS;
+	return sync_event_state(fresh, &state);
+}
+
+static void no_proc(void)
+{
+	struct kid k = start_event_kid();
+	int r = QUERY(&k, without_proc);
+	if (r == -ENOSYS)
+		skip("no seccomp here", "a value needs /proc");
+	else
+		is(r, -EOPNOTSUPP, "a value needs /proc");
+	kid_kill(&k);
+}
+
 static void old_kernel(void)
 {
 	struct kid k = start_event_kid();
@@ -462,6 +483,7 @@ int main(void)
 		deadlines,
 		interruptions,
 		old_kernel,
+		no_proc,
 	};
 	return run_event_suite(tests, LENGTH(tests));
 }
