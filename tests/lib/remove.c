@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,14 @@ static struct sync_object as_another(const struct sync_object *o)
 	struct sync_object copy = *o;
 	copy.identity[1]++;
 	return copy;
+}
+
+static int detail(const struct sync_object *o, const char *name)
+{
+	for (const struct sync_detail *d = o->details; d->name; d++)
+		if (!strcmp(d->name, name))
+			return (int)d->value;
+	return -1;
 }
 
 static const char *named(const char *format)
@@ -191,7 +200,12 @@ static void posix_queues(void)
 	struct sync_object another = as_another(o);
 	is(attempt(&another), -ESTALE, "another file is not it");
 	int fd = mq_open(strchr(name, '/'), O_RDONLY);
-	need(fd >= 0 && !flock(fd, LOCK_SH), "send");
+	const struct sigevent silent = {.sigev_notify = SIGEV_NONE};
+	need(fd >= 0 && !mq_notify(fd, &silent), "be notified");
+	is(detail(look(SYNC_TYPE_MQ, name), "notify_pid"), (int)getpid(),
+	   "who is notified is told");
+	o = look(SYNC_TYPE_MQ, name);
+	need(!flock(fd, LOCK_SH), "send");
 	is(attempt(o), -EBUSY, "somebody sends to it");
 	need(!flock(fd, LOCK_UN), "unlock");
 	need(sync_queue_attend(q, SYNC_NOW) == 0, "attend");
