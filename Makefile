@@ -148,7 +148,7 @@ units: $(units) $(faulty) $(starved) $(fuzzed)
 # env runs a test whatever it is written in. PROVE_FLAGS=-v shows each claim; SKIP="layers docs" leaves some out.
 check: all units
 	@BUILD='$(abspath $(B))' CC='$(CC)' SANITIZE='$(SANITIZE)' STATIC='$(STATIC)' \
-		HARDENED='$(findstring -fstack-protector,$(CFLAGS))' prove -j8 $(PROVE_FLAGS) -e env $(or $(TESTS),$(filter-out $(SKIP:%=tests/%.t),$(wildcard tests/*.t)) $(units))
+		HARDENED='$(findstring -fstack-protector,$(CFLAGS))' prove -j8 $(PROVE_FLAGS) -e $(or $(EXEC),env) $(or $(TESTS),$(filter-out $(SKIP:%=tests/%.t),$(wildcard tests/*.t)) $(units))
 
 storm: all units
 	BUILD='$(abspath $(B))' tests/storm/run $(or $(MINUTES),0)
@@ -160,9 +160,10 @@ valgrind: all units
 instrumented := B=build/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage
 coverage:
 	$(MAKE) $(instrumented) all units
+	rm -rf build/coverage/figures
 	find build/coverage -name '*.gcda' -exec rm {} +
 	find build/coverage -type d -exec chmod a+rwx {} +
-	-umask 0; GCOV_ERROR_FILE=/dev/null $(MAKE) $(instrumented) check
+	-umask 0; GCOV_ERROR_FILE=/dev/null $(MAKE) $(instrumented) EXEC=build-aux/coverage-run check
 	build-aux/coverage build/coverage
 
 bench: all

@@ -23,8 +23,12 @@ static int export(struct sync_survey *s, const struct sync_node *node, struct sy
 		return -ENOMEM;
 	for (size_t i = 0; i < node->count; i++)
 		sync_survey_owner(s, &node->sights[i], &out[i]);
+	if (s->no_memory) {
+		free(out);
+		return -ENOMEM;
+	}
 	*list = out;
-	return s->no_memory ? -ENOMEM : 0;
+	return 0;
 }
 
 static int look(struct sync_survey *s, struct sync_node *node)

@@ -303,10 +303,12 @@ struct sync_object *sync_survey_add(struct sync_survey *s, enum sync_type type, 
 		s->room = room;
 	}
 	struct sync_object *o = calloc(1, sizeof(*o));
+	if (!o)
+		goto fail;
 	va_start(args, format);
 	int n = vasprintf(&name, format, args);
 	va_end(args);
-	if (!o || n < 0) {
+	if (n < 0) {
 		free(o);
 		goto fail;
 	}

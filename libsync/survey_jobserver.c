@@ -407,7 +407,7 @@ static bool find_server(const struct sync_object *o, const struct sync_node *nod
 		if (!stat(path, &st) && st.st_dev == o->identity[0] &&
 		    st.st_ino == o->identity[1]) {
 			sync_jobserver_ledger(ledger, sizeof(ledger), AT_FDCWD, path, &st);
-			return is_pool(o) || !strcmp(ledger, o->path);
+			return is_pool(o) || (o->path && !strcmp(ledger, o->path));
 		}
 		path[0] = '\0';
 	}

@@ -79,6 +79,9 @@ if [ "$drop" ]; then
 		if unshare -m true 2>/dev/null; then
 			status_is 0 "without /dev/mqueue" unshare -m sh -c "umount -l /dev/mqueue 2>/dev/null; $drop syncls mq"
 			says '*queues that nobody has open could not be listed*' "it says that queues may be missing"
+			mqpipe rm "/$N"
+			mqpipe create -m 644 "/$N" 2>/dev/null
+			check "but one that it may read can be asked for" sh -c "unshare -m sh -c 'umount -l /dev/mqueue 2>/dev/null; $drop syncls mq /$N 2>/dev/null' | grep -q 'posix:/$N '"
 			check "root needs none" sh -c "unshare -m sh -c 'umount -l /dev/mqueue 2>/dev/null; syncls mq' | grep -q 'posix:/$N '"
 			check "with one a plain user sees them all" unshare -m sh -c \
 				"mount -t tmpfs -o mode=755 none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue && $drop syncls mq 2>&1 | grep -q 'posix:/$N '"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of deadlines: what sync_deadline_in() makes of ordinary and of extreme values. */
+/* The contract of deadlines: what sync_deadline_in() makes of ordinary and of extreme values; and the alarm's signal. */
+#include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <time.h>
 
-#include "libsync.h"
+#include "internal.h"
 #include "tap.h"
 
 #define SECOND INT64_C(1000000000)
@@ -82,6 +84,33 @@ static void largest_value(void)
 	ok(before(&year, &out) || sizeof(time_t) == 4, "which is years away");
 }
 
+static void handle(int signo)
+{
+	(void)signo;
+}
+
+/* The real-time signals of the caller are the caller's. */
+static void signals_in_use(void)
+{
+	struct sync_alarm alarm;
+	struct sigaction sa = {.sa_handler = handle};
+	struct timespec never;
+	sync_deadline_in(INT64_MAX, &never);
+	for (int signo = SIGRTMIN; signo <= SIGRTMAX; signo++)
+		sigaction(signo, &sa, NULL);
+	ok(sync_alarm_start(&alarm, &never) == -EBUSY,
+	   "where all real-time signals have handlers there is no alarm");
+	signal(SIGRTMIN, SIG_DFL);
+	ok(sync_alarm_start(&alarm, &never) == 0, "one without will do");
+	sigaction(SIGRTMIN, NULL, &sa);
+	ok(sa.sa_handler != SIG_DFL && sa.sa_handler != handle, "and has one meanwhile");
+	sync_alarm_stop(&alarm);
+	sigaction(SIGRTMIN, NULL, &sa);
+	ok(sa.sa_handler == SIG_DFL, "and none afterwards");
+	for (int signo = SIGRTMIN; signo <= SIGRTMAX; signo++)
+		signal(signo, SIG_DFL);
+}
+
 int main(void)
 {
 	ok(SYNC_NOW->tv_sec == 0 && SYNC_NOW->tv_nsec == 0, "SYNC_NOW is the beginning of time");
@@ -89,5 +118,6 @@ int main(void)
 	passed_values();
 	ordinary_values();
 	largest_value();
+	signals_in_use();
 	return tap_end();
 }

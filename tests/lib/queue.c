@@ -374,6 +374,8 @@ static void directions(void)
 
 /* ---- messages as they are ---- */
 
+#define HUGE ((size_t)64 << 20)
+
 static void lengths(void)
 {
 	char out[4096];
@@ -403,6 +405,12 @@ static void lengths(void)
 	is(sync_queue_send(q, NULL, 0, 1, SYNC_NOW), 0, "no bytes need no data");
 	is((int)sync_queue_recv(q, in, sizeof(in), NULL, SYNC_NOW, NULL), 0,
 	   "a larger buffer is fine");
+	char *huge = malloc(HUGE);
+	need(huge && sync_queue_send(q, out, 30, 1, SYNC_NOW) == 0, "send");
+	is((int)sync_queue_recv(q, huge, HUGE, NULL, SYNC_NOW, NULL), 30,
+	   "also one that is larger than any message");
+	claim(huge && !memcmp(huge, out, 30), "with what was sent");
+	free(huge);
 	unlink_queue(q);
 }
 
@@ -700,6 +708,7 @@ static void selections(void)
 		{{-LONG_MAX, false}, 0, "up to the highest, first in, first out among equals"},
 		{{4, true}, 4, "any but a number, again"},
 		{{4, true}, -ETIMEDOUT, "and not that number"},
+		{{-4, true}, -EINVAL, "any but up to a number cannot be asked for"},
 		{{0, false}, 6, "0 asks for any"},
 		{{0, false}, -ETIMEDOUT, "if there is one"},
 	};

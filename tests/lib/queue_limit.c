@@ -260,6 +260,8 @@ static void sends(void)
 		return;
 	need(open_sized("send2", CREATE, 0, 0, &q) == 0, "make a queue of the normal size");
 	uint64_t longest = sysctl_value("kernel.msgmax");
+	is(limit_for("send3", UINT64_MAX, 2, -EINVAL, &l), 0, "a queue beyond all numbers:");
+	claim(!strcmp(l.name, "kernel.msgmnb") && l.asked == UINT64_MAX, "so much was asked for");
 	is(limit_for("send2", 0, 0, -EMSGSIZE, &l), 0, "but if it is larger than any message:");
 	claim(is_limit(&l, "kernel.msgmax", longest) && l.fits == longest, "kernel.msgmax");
 	sync_queue_close(q);
