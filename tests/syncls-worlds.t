@@ -72,8 +72,13 @@ if [ "$drop" ]; then
 			status_is 0 "without /dev/mqueue" unshare -m sh -c "umount -l /dev/mqueue 2>/dev/null; rmdir /dev/mqueue 2>/dev/null; $drop syncls mq"
 			says '*queues that nobody has open could not be listed*' "it says that queues may be missing"
 			check "root needs none" sh -c "unshare -m sh -c 'umount -l /dev/mqueue 2>/dev/null; syncls mq' | grep -q 'posix:/$N '"
-			check "with one a plain user sees them all" unshare -m sh -c \
-				"mount -t tmpfs none /mnt && mkdir -p /dev/mqueue && mount -t mqueue none /dev/mqueue && $drop syncls mq 2>/dev/null | grep -q 'posix:/$N '"
+			mounted='mkdir -p /dev/mqueue && mount -t mqueue none /dev/mqueue'
+			if unshare -m sh -c "$mounted" 2>/dev/null; then
+				check "with one a plain user sees them all" unshare -m sh -c \
+					"$mounted && $drop syncls mq 2>/dev/null | grep -q 'posix:/$N '"
+			else
+				skip "with one a plain user sees them all" "/dev cannot be written to"
+			fi
 			rmdir /dev/mqueue 2>/dev/null
 		fi
 		mqpipe rm "/$N"
