@@ -22,6 +22,10 @@ mqpipe flush -q $Q
 mqpipe send $Q 1 2 3 4
 status_is 75 "a batch that cannot be sent" sh -c "{ mqpipe send --batch -L -n $Q; s=\$?; cat >rest; exit \$s; } <frames"
 check "is there for whoever reads on" cmp frames rest
+seq 500 >lines
+status_is 75 "lines in batches, of which the first can be sent" sh -c "mqpipe flush -q $Q; { mqpipe send --batch -n $Q; s=\$?; cat >rest; exit \$s; } <lines"
+check "then the others are there" sh -c "mqpipe recv -e --batch $Q | cat - rest | cmp - lines"
+mqpipe send $Q 1 2 3 4
 {
 	printf '%0200000d\n' 0
 	echo tail
