@@ -257,6 +257,18 @@ status_is 126 "126: it cannot be run" mqpipe work $Q -- ./plain
 status_is 126 "126: it says so itself" mqpipe work -j 2 $Q -- sh -c 'exit 126'
 check "nothing is lost" test "$(all $Q | tr , '\n' | sort | tr -d '\n')" = 12
 
+# The limit is on the file that would be its input. What is said goes through a pipe, which has none.
+mqpipe send $Q a longer
+{
+	prlimit --fsize=4 mqpipe work -j 2 -e $Q -- sh -c 'read -r x <&7'
+	echo $? >end
+} 2>&1 | cat >said &
+wait_for grep -qx 'mqpipe work: cannot start a job: File too large' said
+report $? "a job cannot be started, and not for want of what one that runs has: it says so before that one ends"
+go_on
+wait
+check "it ends then, and the message is put back" test "$(cat end) $(all $Q)" = '71 longer,'
+
 cat >delays <<'PERL'
 # The delay between each attempt of a job and the next, from its events.
 my %retry;
