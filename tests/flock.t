@@ -136,6 +136,7 @@ descriptors() {
 	let_go
 	if has --fd 9; then
 		status_is 0 "$who: --fd locks a descriptor" sh -c "exec 9>>L; '$flock' --fd 9 && ! '$flock' -n L true"
+		status_is 0 "$who: --fd 0 is standard input" sh -c "'$flock' --fd 0 true <L"
 		status_is 0 "$who: --fd with a command" sh -c "exec 9>>L; '$flock' --fd=9 sh -c '! \"$flock\" -n L true'"
 		status_is 0 "$who: --fd with -c" sh -c "exec 9>>L; '$flock' --fd 9 -c '! \"$flock\" -n L true'"
 		status_is 0 "$who: --fd does not run a command that is no file's" sh -c "'$flock' --fd 9 -n test -e L 9<L"

@@ -38,6 +38,8 @@ lockrun -s L true &
 waiter=$!
 wait_for waits L
 check "a waiter is listed, with its mode" test "$(who L state pid kind mode | cut -d' ' -f9-)" = "waits $waiter flock shared"
+status_is 75 "while it waits" lockrun -n L true
+says "lockrun: 'L' is held by pid $job (sleep, $(id -un)) for *s" "it is no holder, and not counted as one"
 kill -KILL $wrapper
 wait $wrapper 2>/dev/null
 check "an heir is a holder when the one who asked is gone" test "$(who L state pid | cut -d' ' -f1,2)" = "holds $job"

@@ -246,6 +246,7 @@ lockrun fcntl:R@5+5 sleep 600 & # ok: a holder
 range=$!
 wait_for holds R
 status_is 75 "fcntl: the lock survives exec" lockrun -n fcntl:R@9+1 true
+status_is 75 "fcntl: a lockrun that became another tells others' locks from its own" lockrun fcntl:L lockrun -n fcntl:R true
 kill $range
 
 # --- several locks ---
@@ -255,6 +256,18 @@ status_is 0 "--lock-shared takes one shared" sh -c 'lockrun --lock-shared A B en
 status_is 0 "a lock named twice is one lock" lockrun -n -l L -l ./L L true
 status_is 0 "named shared and exclusive, it is exclusive" \
 	sh -c 'lockrun --lock-shared A A env -u SYNCBOX_HELD sh -c "! lockrun -nq -s A true"'
+# Only the one that is wanted exclusive is in the way, wherever it stands among them.
+lockrun -s --lock-shared A --lock-shared B C sleep 600 & # ok: a holder
+shared=$!
+all_held() { holds A && holds B && holds C; }
+wait_for all_held
+for lock in A B C; do
+	status_is 75 "$lock exclusive, the others shared" lockrun -n --lock-shared A --lock-shared B --lock-shared C $lock true
+	says "lockrun: '$lock' is held by pid * (sleep, *" "says who holds that"
+done
+kill $shared
+all_free() { is_free A && is_free B && is_free C; }
+wait_for all_free
 status_is 0 "ranges that overlap are one lock" lockrun -w 5 -l ofd:R@5+10 ofd:R@0+10 true
 lockrun B sleep 600 & # ok: a holder
 blocker=$!

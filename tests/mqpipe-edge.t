@@ -22,6 +22,11 @@ mqpipe flush -q $Q
 mqpipe send $Q 1 2 3 4
 status_is 75 "a batch that cannot be sent" sh -c "{ mqpipe send --batch -L -n $Q; s=\$?; cat >rest; exit \$s; } <frames"
 check "is there for whoever reads on" cmp frames rest
+seq 500 >lines
+status_is 75 "lines in batches, of which the first can be sent" sh -c "mqpipe flush -q $Q; { mqpipe send --batch -n $Q; s=\$?; cat >rest; exit \$s; } <lines"
+says "mqpipe send: not in time for '$Q': sent 149 messages, but not the one at byte 488 of the input" "are counted"
+check "then the others are there" sh -c "mqpipe recv -e --batch $Q | cat - rest | cmp - lines"
+mqpipe send $Q 1 2 3 4
 {
 	printf '%0200000d\n' 0
 	echo tail
@@ -51,6 +56,10 @@ status_is 65 "a damaged batch" mqpipe recv --batch -l --journal jr -e $Q
 check "what is good in it comes" test "$out" = good
 status_is 0 "the rest is dropped, also from a journal" mqpipe recv --batch --journal jr -e $Q
 check "and nothing comes twice" test -z "$out"
+printf '\211mqS\nabc' | mqpipe send -r $Q
+status_is 65 "a batch of lines of which the last has no end" mqpipe recv --batch -e $Q
+says "*a message of 8 bytes was not sent with --batch: *" "is none"
+mqpipe flush -q $Q
 printf '{"data":"x","prio":05}\n' >json
 status_is 65 "JSON has no zeros in front" sh -c "mqpipe send --json $Q <json"
 {

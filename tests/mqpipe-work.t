@@ -257,6 +257,18 @@ status_is 126 "126: it cannot be run" mqpipe work $Q -- ./plain
 status_is 126 "126: it says so itself" mqpipe work -j 2 $Q -- sh -c 'exit 126'
 check "nothing is lost" test "$(all $Q | tr , '\n' | sort | tr -d '\n')" = 12
 
+# The limit is on the file that would be its input. What is said goes through a pipe, which has none.
+mqpipe send $Q a longer
+{
+	prlimit --fsize=4 mqpipe work -j 2 -e $Q -- sh -c 'read -r x <&7'
+	echo $? >end
+} 2>&1 | cat >said &
+wait_for grep -qx 'mqpipe work: cannot start a job: File too large' said
+report $? "a job cannot be started, and not for want of what one that runs has: it says so before that one ends"
+go_on
+wait
+check "it ends then, and the message is put back" test "$(cat end) $(all $Q)" = '71 longer,'
+
 cat >delays <<'PERL'
 # The delay between each attempt of a job and the next, from its events.
 my %retry;
@@ -388,8 +400,41 @@ status_is 65 "65: --halt=2: two have failed for good" mqpipe work -q --tries=1 -
 check "the others are in the queue" test "$(all $Q)" = 3,4,
 mqpipe dead -q --drop $Q
 
+# --- a queue that is locked ---
+
+# A sender, to have it open; lockrun, to lock through that what receivers share; and a child of the worker's, of which it gets a signal.
+mkfifo nothing unlock child
+mqpipe send $Q x
+mqpipe send $Q <nothing &
+sender=$!
+exec 6>nothing
+its_queue() { readlink "/proc/$sender/fd/"* | grep -qx "/$Q"; }
+wait_for its_queue
+for fd in "/proc/$sender/fd/"*; do
+	[ "$(readlink "$fd")" != "/$Q" ] || lockrun --follow "ofd:$fd@1+1" sh -c 'echo >locked; read -r x <unlock' &
+done
+wait_for test -s locked
+sh -c 'sh -c "read -r x <child" & exec mqpipe work -N 1 "$1" -- cat >got' - $Q &
+worker=$!
+wait_for blocks_in $worker '72|25'
+switches() { sed -n 's/^voluntary_ctxt_switches:.//p' "/proc/$worker/status"; }
+before=$(switches)
+release child
+tries_again() { ended $worker || [ "$(switches)" -gt $((before + 3)) ]; }
+wait_for tries_again
+check "somebody has the queue locked: a worker waits, even when a child ends that it has from before" test "$(ended $worker || echo waits)" = waits
+release unlock
+wait $worker
+check "until it is unlocked" test "$? $(cat got)" = '0 x'
+exec 6>&-
+wait
+
 # --- journals ---
 
+mqpipe send $Q.long x
+status_is 71 "71: no room in the journal for a message" prlimit --fsize=4096 mqpipe work --journal=journal -e $Q.long -- true
+says "mqpipe work: cannot make room for a message: File too large" "says so"
+check "and it is in the queue" test "$(all $Q.long)" = x,
 cat >slow-first <<'SH'
 echo "$MQPIPE_ATTEMPT $(cat)" >>log
 echo $$ >pids

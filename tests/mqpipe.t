@@ -182,6 +182,8 @@ printf '\na\n\nlast' | mqpipe send $Q
 check "lines of standard input: empty ones, and one without its end" test "$(all $Q)" = ',a,,last,'
 mqpipe send $Q </dev/null
 check "no input is no message" messages_are $Q 0
+status_is 74 "74: standard input is a directory" mqpipe send $Q <.
+says "mqpipe send: cannot read standard input: Is a directory" "so it says"
 check "arguments leave standard input alone" test "$(echo in | { mqpipe send $Q x; cat; })" = in
 check "-v says how many, on stderr" sh -c "mqpipe send -v $Q yy 2>&1 >/dev/null | grep -q '^mqpipe send: .*1.* 2\>'"
 check "-v of recv" sh -c "mqpipe recv -ev $Q 2>&1 >/dev/null | grep -q '^mqpipe recv: .*received 2 messages'"

@@ -33,4 +33,20 @@ status_is 64 "a wrong word with control characters" lockrun "-E$bad" L true
 says "*'x?[[]31m??$(printf '\303\244')'*" "is told without them, but with letters"
 status_is 64 "so is a wrong option" lockrun "--$bad" L true
 says "*'--x?[[]31m*" "which the libc tells"
+
+# --- no memory, from the first allocation on: that is for the options ---
+
+actions() { sed -n 's/^ACTION(\(.*\))/'"$1"' \1/p' "$TOP/cmd/$1/actions.def"; }
+if [ -n "${SANITIZE-}" ]; then
+	skip "no memory" "the sanitizers' allocations do not fail"
+else
+	for applet in $(sed -n 's/^APPLET(\(.*\))/\1/p' "$TOP/cmd/applets.def"); do
+		[ "$applet" = flock ] || if [ -e "$TOP/cmd/$applet/actions.def" ]; then actions "$applet"; else echo "$applet"; fi
+	done >commands
+	while read -r applet action; do
+		status_is 71 "71: no memory for the options of $applet $action" \
+			env FAULT_ALLOC=1+ "$BUILD/starved/syncbox" "$applet" ${action:+"$action"} x
+		says "$applet${action:+ $action}: cannot read the options: *" "it says so"
+	done <commands
+fi
 done_testing

@@ -74,6 +74,12 @@ if [ "$drop" ]; then
 			test \"\$($drop syncls --json lock '$PWD/S' 2>/dev/null | perl ask.pl people holders pid |
 				tr -c 0-9 '\\n' | grep -cx -e $b -e $c)\" -eq 2"
 		kill $b $c
+		lockrun -m 644 ofd:O sleep 600 & # ok: a holder
+		b=$!
+		wait_for holds O
+		nobody() { test "$($drop syncls --json lock "ofd:$PWD/O" | perl ask.pl people holders 'pid user command since')" = 'null null null null'; }
+		check "one of which the kernel does not tell who asked for it is there, without a process" wait_for nobody
+		kill $b
 		status_is 0 "a list of everything" $drop syncls
 		mqpipe create "/$N" 2>/dev/null
 		if unshare -m true 2>/dev/null; then

@@ -309,8 +309,10 @@ static int deliver(struct sender *s, struct message *m)
 		if (batch_add(&s->batch, m->data, m->len, m->number))
 			return 1;
 		int r = flush_batch(s);
+		if (r)
+			return r;
 		s->batch_offset = s->cut.offset;
-		return r ? r : batch_add(&s->batch, m->data, m->len, m->number) ? 1 : -EMSGSIZE;
+		return batch_add(&s->batch, m->data, m->len, m->number) ? 1 : -EMSGSIZE;
 	}
 	int r = send_one(s, m);
 	if (!r)
