@@ -246,6 +246,7 @@ lockrun fcntl:R@5+5 sleep 600 & # ok: a holder
 range=$!
 wait_for holds R
 status_is 75 "fcntl: the lock survives exec" lockrun -n fcntl:R@9+1 true
+status_is 75 "fcntl: a lockrun that became another tells others' locks from its own" lockrun fcntl:L lockrun -n fcntl:R true
 kill $range
 
 # --- several locks ---

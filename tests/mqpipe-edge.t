@@ -56,6 +56,10 @@ status_is 65 "a damaged batch" mqpipe recv --batch -l --journal jr -e $Q
 check "what is good in it comes" test "$out" = good
 status_is 0 "the rest is dropped, also from a journal" mqpipe recv --batch --journal jr -e $Q
 check "and nothing comes twice" test -z "$out"
+printf '\211mqS\nabc' | mqpipe send -r $Q
+status_is 65 "a batch of lines of which the last has no end" mqpipe recv --batch -e $Q
+says "*a message of 8 bytes was not sent with --batch: *" "is none"
+mqpipe flush -q $Q
 printf '{"data":"x","prio":05}\n' >json
 status_is 65 "JSON has no zeros in front" sh -c "mqpipe send --json $Q <json"
 {
