@@ -77,7 +77,7 @@ if [ "$drop" ]; then
 		lockrun -m 644 ofd:O sleep 600 & # ok: a holder
 		b=$!
 		wait_for holds O
-		nobody() { test "$($drop syncls --json lock "ofd:$PWD/O" | perl ask.pl people holders 'pid user command since')" = 'null null null null'; }
+		nobody() { test "$($drop syncls --json lock "ofd:$PWD/O" | perl ask.pl people holders pid user command since)" = 'null null null null'; }
 		check "one of which the kernel does not tell who asked for it is there, without a process" wait_for nobody
 		kill $b
 		status_is 0 "a list of everything" $drop syncls
