@@ -22,6 +22,9 @@ if mqpipe create "/$N" 2>/dev/null; then
 	check "posix: a receiver that waits, in which call" test "$(people waiters 'pid call fd' mq "/$N")" = "$a mq_timedreceive 3"
 	check "who has it open holds it" test "$(pids holders mq "posix:$N")" = $a
 	check "messages, of how many" test "$(fields "value capacity message_size name" mq "/$N")" = "0 2 16 posix:/$N"
+	mqpipe create "sysv:$N"
+	check "one of System V is no match for the name of it" test "$(syncls mq "/$N" | grep -c "^mq")" -eq 1
+	mqpipe rm "sysv:$N"
 	check "the number of its inode" test "$(field inode mq "/$N")" -gt 0
 	made mqpoll "/$N.b"
 	b=$!

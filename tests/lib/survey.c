@@ -47,7 +47,10 @@ static void without_sysv(const char *what, long call, unsigned type)
 }
 
 /* Other libcs do not tell how much memory is in use. */
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifndef __GLIBC_PREREQ
+#define __GLIBC_PREREQ(major, minor) 0
+#endif
+#if __GLIBC_PREREQ(2, 33)
 /* Bytes that malloc has given away, after COUNT surveys; some that were freed are kept, and count. */
 static size_t used_after(int count)
 {
