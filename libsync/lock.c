@@ -185,10 +185,13 @@ static int take(struct sync_lock *l, enum sync_mode mode, const struct timespec 
 
 /* ---- taking several ---- */
 
+/* Of equals the exclusive one leads, so that the one that fails is wanted as it was asked for. */
 static int compare(const void *va, const void *vb)
 {
-	const struct sync_lock *a = ((const struct sync_lock_want *)va)->lock;
-	const struct sync_lock *b = ((const struct sync_lock_want *)vb)->lock;
+	const struct sync_lock_want *one = va;
+	const struct sync_lock_want *other = vb;
+	const struct sync_lock *a = one->lock;
+	const struct sync_lock *b = other->lock;
 	if (a->dev != b->dev)
 		return a->dev < b->dev ? -1 : 1;
 	if (a->ino != b->ino)
@@ -197,7 +200,7 @@ static int compare(const void *va, const void *vb)
 		return a->order < b->order ? -1 : 1;
 	if (a->asked.first != b->asked.first)
 		return a->asked.first < b->asked.first ? -1 : 1;
-	return 0;
+	return (int)other->mode - (int)one->mode;
 }
 
 static bool same_lock(const struct sync_lock *a, const struct sync_lock *b)
