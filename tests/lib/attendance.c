@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Who attends a queue, and its end: a pipe's rule, with senders that end, are killed, or come late. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "counts.h"
 #include "libsync.h"
 #include "tap.h"
 
@@ -113,25 +113,6 @@ static struct sync_queue_watch *watch(struct sync_queue **queues, size_t n, unsi
 	return w;
 }
 
-static bool is_alone(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	int n = 0;
-	for (const struct dirent *e; d && (e = readdir(d));)
-		n += e->d_name[0] != '.';
-	if (d)
-		closedir(d);
-	return n == 1;
-}
-
-static int count_fds(void)
-{
-	int n = 0;
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
 /* A receiver may be busy for long before it asks again. */
 static void unwatched_end(struct sync_queue *q)
 {
@@ -140,7 +121,7 @@ static void unwatched_end(struct sync_queue *q)
 	struct sender s = start_sender(name_a, 0);
 	ok(next(w, 0) == -ETIMEDOUT, "a sender is there");
 	end_sender(&s, 0);
-	while (!is_alone())
+	while (count_tasks(getpid()) > 1)
 		sched_yield(); /* ok: until the thread that has seen the last sender go is gone */
 	struct sync_queue *late = open_queue(name_a, SYNC_QUEUE_SEND);
 	sync_deadline_in(INT64_C(5000000000), &deadline);

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "counts.h"
 #include "libsync.h"
 #include "tap.h"
 
@@ -34,7 +35,6 @@
 #define FOREVER (-1)      /* for .ms; 0 tries once */
 #define NO_ANSWER (-9999) /* of a kid: it died, or takes too long */
 #define LIMIT_MS 30000    /* for what must happen sooner or later */
-#define HIGHEST_FD 1024
 
 static const char *const backends[] = {
 #define LOCK_BACKEND(name) #name,
@@ -158,14 +158,6 @@ static inline int slurp(const char *path, char *buf, size_t size)
 	close(fd);
 	buf[used] = '\0';
 	return n < 0 ? -EIO : (int)used;
-}
-
-static inline int count_fds(void)
-{
-	int n = 0;
-	for (int fd = 0; fd < HIGHEST_FD; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
 }
 
 static inline bool exists(const char *path)

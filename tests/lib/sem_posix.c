@@ -522,17 +522,6 @@ struct leavings {
 	sigset_t mask;
 };
 
-static int count_tasks(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	int n = 0;
-	for (const struct dirent *e; d && (e = readdir(d));)
-		n += e->d_name[0] != '.';
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* Of files in /dev/shm: libc keeps the stacks of threads. */
 static int count_maps(void)
 {
@@ -550,7 +539,7 @@ static void take_leavings(struct leavings *l)
 {
 	memset(l, 0, sizeof(*l));
 	l->fds = count_fds();
-	l->tasks = count_tasks();
+	l->tasks = count_tasks(getpid());
 	l->maps = count_maps();
 	for (int signo = 1; signo < NSIG; signo++)
 		sigaction(signo, NULL, &l->actions[signo]);

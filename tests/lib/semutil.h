@@ -196,23 +196,6 @@ static inline int try_one(const char *tag)
 	return try_count(tag, 1);
 }
 
-static inline int count_tasks(pid_t pid)
-{
-	char path[64];
-	int n = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	DIR *dir = opendir(path);
-	if (!dir)
-		return -errno;
-	for (struct dirent *d = readdir(dir); d; d = readdir(dir))
-		n += d->d_name[0] != '.';
-	closedir(dir);
-#ifdef __SANITIZE_THREAD__
-	n -= n > 1; /* the sanitizer's own */
-#endif
-	return n;
-}
-
 /* Only this thread? One that was joined may be seen for a moment longer. */
 static inline bool is_alone(void)
 {
