@@ -9,6 +9,7 @@
 size_t ring_bytes(size_t size);
 /* In MEM, which is zeroed. */
 void ring_init(struct channel *c, void *mem);
+/* In each of the two processes, before it sends or receives. */
 int ring_join(struct channel *c, enum side side);
 int ring_send(struct channel *c, char *block, size_t n);
 int ring_recv(struct channel *c, char *block, size_t n);
