@@ -134,6 +134,13 @@ check "nothing is left in TMPDIR" test -z "$(ls tmp)"
 status_is 0 "blocks of 64 KiB, many in a row" ipcbench -q -n 40 -r 1 -s 64K -p none pipe unix-stream posix-shm
 status_is 0 "a ring that is filled several times" ipcbench -q -n 40000 -r 1 -s 64 -p none,same posix-shm
 status_is 0 "a ring of two" ipcbench -q -n 10 -r 1 -s 1M -p none posix-shm
+if strace -o /dev/null -e inject=membarrier:error=ENOSYS true 2>/dev/null && [ -z "${SANITIZE-}" ]; then
+	status_is 0 "a ring without membarrier(2)" strace -qqf --seccomp-bpf -o trace -e inject=membarrier:error=ENOSYS \
+		ipcbench -q -l -n 1000 -r 1 -s 8 -p none,same posix-shm
+	check "which was asked for, and refused" grep -q 'membarrier.*INJECTED' trace
+else
+	skip "a ring without membarrier(2)" "no strace here, or not of this build"
+fi
 check "sizes are powers of 1024" test "$(ipcbench -qn 1 -r 1 -s 3,1K,2M -p none --csv pipe | cut -d, -f4 | tr '\n' ' ')" = \
 	"size 3 1024 2097152 "
 status_is 0 "without a number of blocks it finds one" ipcbench -t 1ms -r 2 -s 64 --json -p none pipe

@@ -20,7 +20,7 @@
 #include "futexes.h"
 #include "ring.h"
 
-enum { LINE = 64, LEAST = 1 << 20, PAUSES = 32, LOOKS = 256 };
+enum { LINE = 64, LEAST = 1 << 20, PAUSES = 128, LOOKS = 64 };
 
 struct ring {
 	_Alignas(LINE) _Atomic uint32_t sent;
@@ -60,10 +60,12 @@ void ring_init(struct channel *c, void *mem)
  * A sleeper says at which count of the other it sleeps, and looks again. Whoever counts then looks for sleepers. So that
  * they cannot both miss the other, each must have its own store seen before it loads. That takes a fence, which in
  * the sender would cost as much as the copy of a small block, for each of them. So the sleeper has the kernel make
- * one in both, if the kernel can: membarrier(2).
+ * one in both, if the kernel can: membarrier(2). Who cannot be fenced so has the other marked as one that may sleep at
+ * any time, and looks closely for each block.
  */
 enum { FENCE_IN_ALL = 1 << 1, LET_ME_BE_FENCED = 1 << 2 };
-static bool fenced_by_sleeper;
+#define ASLEEP(count) ((uint64_t)1 << 32 | (count))
+#define MAY_SLEEP ((uint64_t)1 << 33)
 
 static bool membarrier(int what)
 {
@@ -72,42 +74,46 @@ static bool membarrier(int what)
 
 int ring_join(struct channel *c, enum side side)
 {
-	(void)c;
-	(void)side;
-	fenced_by_sleeper = membarrier(LET_ME_BE_FENCED);
+	struct ring *r = c->ring;
+	c->at = 0;
+	c->until = side == SENDER ? (uint32_t)c->depth : 0;
+	if (!membarrier(LET_ME_BE_FENCED))
+		atomic_fetch_or(side == SENDER ? &r->receiver_sleeps : &r->sender_sleeps,
+				MAY_SLEEP);
 	return 0;
 }
 
-static inline bool has_sleeper(const _Atomic uint64_t *sleeper)
+static inline bool may_sleep(const _Atomic uint64_t *sleeper)
 {
-	if (!fenced_by_sleeper)
-		atomic_thread_fence(memory_order_seq_cst);
 	atomic_signal_fence(memory_order_seq_cst);
 	return atomic_load_explicit(sleeper, memory_order_relaxed);
 }
 
-#define AT(count) ((uint64_t)1 << 32 | (count))
-
 static void wait_while(_Atomic uint32_t *count, uint32_t seen, _Atomic uint64_t *sleeper)
 {
 	for (;;) {
-		atomic_store(sleeper, AT(seen));
+		atomic_fetch_or(sleeper, ASLEEP(seen));
 		membarrier(FENCE_IN_ALL); /* of no use if the other side makes its own */
 		if (atomic_load(count) != seen)
 			break;
 		futex_wait(count, seen);
 	}
-	atomic_store_explicit(sleeper, 0, memory_order_relaxed);
+	atomic_fetch_and(sleeper, MAY_SLEEP);
 }
 
 /*
  * Once for each sleep, as the sleeper may not run before long. One that sleeps at COUNT itself has seen it,
- * and waits for the next: its sign must stay.
+ * and waits for the next: its sign must stay. What is not done for each block is kept out of what is, here and below,
+ * for its registers must be saved.
  */
-static void wake(_Atomic uint32_t *word, uint32_t count, _Atomic uint64_t *sleeper)
+__attribute__((noinline)) static void wake(_Atomic uint32_t *word, uint32_t count,
+					   _Atomic uint64_t *sleeper)
 {
-	uint64_t at = atomic_load(sleeper);
-	if (at && at != AT(count) && atomic_compare_exchange_strong(sleeper, &at, 0))
+	atomic_thread_fence(memory_order_seq_cst);
+	uint64_t sign = atomic_load(sleeper);
+	uint64_t asleep = sign & ~MAY_SLEEP;
+	if (asleep && asleep != ASLEEP(count) &&
+	    atomic_compare_exchange_strong(sleeper, &sign, sign & MAY_SLEEP))
 		futex_wake(word);
 }
 
@@ -137,7 +143,7 @@ static bool more_comes(const struct channel *c, const struct ring *r, uint32_t a
 		sched_yield();
 		return atomic_load_explicit(&r->sent, memory_order_acquire) != at;
 	}
-	if (at - (uint32_t)c->slept_at <= c->depth / 8)
+	if (at - c->slept_at <= c->depth / 8)
 		return false;
 	uint32_t seen = at;
 	for (int still = 0; still < LOOKS; still++) {
@@ -152,32 +158,43 @@ static bool more_comes(const struct channel *c, const struct ring *r, uint32_t a
 	return seen != at;
 }
 
-/* What is not done for each block is kept out of what is, for its registers must be saved. */
 __attribute__((noinline)) static void wait_for_room(struct channel *c)
 {
 	struct ring *r = c->ring;
-	uint32_t full = (uint32_t)c->sent - (uint32_t)c->depth;
+	uint32_t full = c->at - (uint32_t)c->depth;
 	if (atomic_load_explicit(&r->received, memory_order_acquire) == full)
 		wait_while(&r->received, full, &r->sender_sleeps);
-	c->received = atomic_load_explicit(&r->received, memory_order_acquire);
+	c->until = atomic_load_explicit(&r->received, memory_order_acquire) + (uint32_t)c->depth;
+}
+
+/* When the sender is told next: an eighth of the ring on (of fewer than 16, each), or at the end of what is known. */
+static void tell_next(struct channel *c)
+{
+	uint32_t eighth = c->depth < 16 ? 1 : (uint32_t)c->depth / 8;
+	uint32_t next = eighth - c->at % eighth;
+	uint32_t left = c->until - c->at;
+	c->tell = c->at + (left < next ? left : next);
 }
 
 __attribute__((noinline)) static void wait_for_block(struct channel *c)
 {
 	struct ring *r = c->ring;
-	uint32_t at = (uint32_t)c->received;
+	uint32_t at = c->at;
 	if (atomic_load_explicit(&r->sent, memory_order_acquire) == at && !more_comes(c, r, at)) {
 		wait_while(&r->sent, at, &r->receiver_sleeps);
 		c->slept_at = at;
 	}
-	c->sent = atomic_load_explicit(&r->sent, memory_order_acquire);
+	c->until = atomic_load_explicit(&r->sent, memory_order_acquire);
+	tell_next(c);
 }
 
-__attribute__((noinline)) static void tell_sender(struct ring *r, uint32_t at, bool much_is_free)
+__attribute__((noinline)) static void tell_sender(struct channel *c)
 {
-	atomic_store_explicit(&r->received, at, memory_order_release);
-	if (much_is_free && has_sleeper(&r->sender_sleeps))
-		wake(&r->received, at, &r->sender_sleeps);
+	struct ring *r = c->ring;
+	atomic_store_explicit(&r->received, c->at, memory_order_release);
+	if (c->until - c->at <= (c->apart ? c->depth / 2 : 0) && may_sleep(&r->sender_sleeps))
+		wake(&r->received, c->at, &r->sender_sleeps);
+	tell_next(c);
 }
 
 static inline char *slot(const struct channel *c, uint32_t at)
@@ -186,30 +203,28 @@ static inline char *slot(const struct channel *c, uint32_t at)
 	return r->slots + (at & ((uint32_t)c->depth - 1)) * c->slot;
 }
 
-/* c->sent and c->received: what this side has done, and what it last saw of the other. */
 int ring_send(struct channel *c, char *block, size_t n)
 {
-	uint32_t at = (uint32_t)c->sent;
-	if (at - (uint32_t)c->received == c->depth)
+	uint32_t at = c->at;
+	if (at == c->until)
 		wait_for_room(c);
 	memcpy(slot(c, at), block, n);
-	at = (uint32_t)++c->sent;
 	struct ring *r = c->ring;
+	c->at = ++at;
 	atomic_store_explicit(&r->sent, at, memory_order_release);
-	if (has_sleeper(&r->receiver_sleeps))
+	if (may_sleep(&r->receiver_sleeps))
 		wake(&r->sent, at, &r->receiver_sleeps);
 	return 0;
 }
 
 int ring_recv(struct channel *c, char *block, size_t n)
 {
-	uint32_t at = (uint32_t)c->received;
-	if (at == (uint32_t)c->sent)
+	uint32_t at = c->at;
+	if (at == c->until)
 		wait_for_block(c);
 	memcpy(block, slot(c, at), n);
-	at = (uint32_t)++c->received;
-	uint32_t left = (uint32_t)c->sent - at;
-	if (!left || !(at & (c->depth - 1) / 8)) /* of fewer than 16, each */
-		tell_sender(c->ring, at, left <= (c->apart ? c->depth / 2 : 0));
+	c->at = ++at;
+	if (at == c->tell)
+		tell_sender(c);
 	return 0;
 }

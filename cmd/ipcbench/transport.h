@@ -28,10 +28,13 @@ struct channel {
 	void *mem;       /* shared by both, mapped */
 	size_t mem_size;
 	uint64_t depth; /* blocks that fit in, 0: not known */
-	void *ring;     /* see ring.h */
-	size_t slot;    /* of the ring, in bytes */
 	uint64_t sent, received;
-	uint64_t slept_at; /* what was received when the receiver slept last */
+	void *ring;        /* see ring.h */
+	size_t slot;       /* of the ring, in bytes */
+	uint32_t at;       /* how many blocks this side of the ring has sent or received */
+	uint32_t until;    /* at which it has to look at the other's count */
+	uint32_t tell;     /* at which the receiver tells its own */
+	uint32_t slept_at; /* at which the receiver slept last */
 	bool apart;        /* the sides have a CPU each */
 	void *extra;
 	char why[320]; /* it cannot be: why, and what to do */
