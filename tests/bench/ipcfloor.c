@@ -4,6 +4,7 @@
  * ipcbench.
  *
  * Usage: ipcfloor pipe|posix-mq|unix-stream|shm BYTES BLOCKS CPU CPU	prints the seconds, and those of CPU of both
+ *        ipcfloor line 0 TIMES CPU CPU	prints the nanoseconds that a cache line takes from one CPU to the other
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -175,6 +176,33 @@ static void pin(const char *cpu)
 	check(!sched_setaffinity(0, sizeof(one), &one), "sched_setaffinity");
 }
 
+/* N times there and back, after a tenth of that to warm up. */
+static int pass_line(uint64_t n, const char *here, const char *there)
+{
+	_Atomic uint64_t *line =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double begin = 0;
+	check(line != MAP_FAILED, "mmap");
+	uint64_t warm = n / 10, all = n + warm;
+	pid_t pid = fork();
+	check(pid >= 0, "fork");
+	pin(pid ? here : there);
+	for (uint64_t i = pid ? 0 : 1; i < 2 * all; i += 2) {
+		while (atomic_load(line) != i)
+			continue;
+		if (i == 2 * warm)
+			begin = now();
+		atomic_store(line, i + 1);
+	}
+	if (pid == 0)
+		_exit(0);
+	while (atomic_load(line) != 2 * all)
+		continue;
+	printf("%.0f\n", (now() - begin) * 1e9 / (double)(2 * n));
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int meet[2];
@@ -183,6 +211,8 @@ int main(int argc, char **argv)
 		return 2;
 	size = strtoul(argv[2], NULL, 10);
 	uint64_t n = strtoull(argv[3], NULL, 10);
+	if (!strcmp(argv[1], "line"))
+		return pass_line(n, argv[4], argv[5]);
 	double *begin = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	make(argv[1]);
 	/* From the start of a page, as ipcbench has it: where a block begins decides on the speed of its copies. */
