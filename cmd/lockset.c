@@ -190,17 +190,27 @@ static const struct sync_lock_want *find(const struct lockset *set, const struct
 	return &set->wants[0];
 }
 
-/* All but the one that we wait for are ours or free, so the first that others hold it is. */
+/*
+ * LOCK could not be had, and WHO has it. Or nobody has: then it was to cover another that overlaps it, of which some
+ * part is somebody's; all that overlap nothing are ours or free.
+ */
+static const struct sync_lock_want *in_the_way(const struct lockset *set,
+					       const struct sync_lock *lock, char *who, size_t size)
+{
+	const struct sync_lock_want *want = find(set, lock);
+	bool told = holders_describe(who, size, want->lock, want->mode);
+	for (size_t i = 0; !told && i < set->count; i++) {
+		want = &set->wants[i];
+		told = holders_describe(who, size, want->lock, want->mode);
+	}
+	return told ? want : find(set, lock);
+}
+
 static const char *blocker(char *buf, size_t size, const void *what)
 {
 	const struct lockset *set = what;
-	const struct sync_lock_want *want = set->wants;
 	char who[400] = "";
-	for (size_t i = 0; i < set->count; i++) {
-		want = &set->wants[i];
-		if (holders_describe(who, sizeof(who), want->lock, want->mode))
-			break;
-	}
+	const struct sync_lock_want *want = in_the_way(set, set->wants[0].lock, who, sizeof(who));
 	/* Not quote(), which is never freed: this is said again each second. */
 	char name[256];
 	escape(name, sizeof(name), sync_lock_name(want->lock));
@@ -211,8 +221,11 @@ static const char *blocker(char *buf, size_t size, const void *what)
 static int wait_for(struct lockset *set, struct sync_lock **failed)
 {
 	check_own_descriptors(set);
-	if (set->report)
-		report_wait(set->report, *failed, find(set, *failed)->mode);
+	char who[400] = "";
+	if (set->report) {
+		const struct sync_lock_want *want = in_the_way(set, *failed, who, sizeof(who));
+		report_wait(set->report, want->lock, want->mode);
+	}
 	/* Its own copy of the list: the one in use is sorted again while the line is drawn. */
 	static struct lockset seen;
 	seen = *set;
@@ -232,12 +245,13 @@ static int wait_for(struct lockset *set, struct sync_lock **failed)
 
 void lockset_busy(const struct lockset *set, const struct sync_lock *lock)
 {
-	if (set->report)
-		report_busy(set->report, lock, find(set, lock)->mode);
-	if (!set->common->quiet) {
-		char who[400] = "";
-		holders_describe(who, sizeof(who), lock, find(set, lock)->mode);
-		warn("%s is %s", quote(sync_lock_name(lock)), who);
+	char who[400] = "";
+	if (set->report || !set->common->quiet) {
+		const struct sync_lock_want *want = in_the_way(set, lock, who, sizeof(who));
+		if (set->report)
+			report_busy(set->report, want->lock, want->mode);
+		if (!set->common->quiet)
+			warn("%s is %s", quote(sync_lock_name(want->lock)), who);
 	}
 	exit(set->common->busy_status);
 }

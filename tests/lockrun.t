@@ -269,6 +269,13 @@ kill $shared
 all_free() { is_free A && is_free B && is_free C; }
 wait_for all_free
 status_is 0 "ranges that overlap are one lock" lockrun -w 5 -l ofd:R@5+10 ofd:R@0+10 true
+# As one lock it is exclusive, so a reader of the part that is wanted shared is in the way of the other part.
+lockrun -s ofd:R@0+10 sleep 600 & # ok: a holder
+range=$!
+wait_for holds ofd:R@0+10
+status_is 75 "of which one is exclusive" lockrun -n --lock-shared ofd:R@0+10 ofd:R@5+10 true
+says "lockrun: 'ofd:R@5+10' is held by pid *" "says who holds that part"
+kill $range
 lockrun B sleep 600 & # ok: a holder
 blocker=$!
 wait_for holds B
