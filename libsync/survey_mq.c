@@ -276,7 +276,7 @@ static void list_sysv(struct sync_survey *s)
 	if (last < 0)
 		s->blind |= SYNC_BLIND_SYSV;
 	for (int i = 0; i <= last; i++) {
-		struct msqid_ds ds;
+		struct msqid_ds ds = {0};
 		int id = stat_index(i, &ds);
 		if (id >= 0)
 			add_sysv(s, id, &ds);
@@ -340,7 +340,7 @@ static void drop_label(const struct sync_object *o)
 static int remove_sysv(const struct sync_object *o, bool force)
 {
 	int id = (int)o->identity[0];
-	struct msqid_ds ds;
+	struct msqid_ds ds = {0};
 	if (msgctl(id, IPC_STAT, &ds)) {
 		if (errno != EACCES || !force)
 			return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;

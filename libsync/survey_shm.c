@@ -71,7 +71,7 @@ static void list_sysv(struct sync_survey *s)
 	if (last < 0)
 		s->blind |= SYNC_BLIND_SYSV;
 	for (int i = 0; i <= last; i++) {
-		struct shmid_ds ds;
+		struct shmid_ds ds = {0};
 		int id = stat_index(i, &ds);
 		if (id >= 0)
 			add_sysv(s, id, &ds);
@@ -162,7 +162,7 @@ static bool shm_matches(const struct sync_object *o, const char *name)
 static int remove_sysv(const struct sync_object *o, bool force)
 {
 	int id = (int)o->identity[0];
-	struct shmid_ds ds;
+	struct shmid_ds ds = {0};
 	if (shmctl(id, IPC_STAT, &ds)) {
 		if (errno != EACCES || !force)
 			return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
