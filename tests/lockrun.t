@@ -26,7 +26,7 @@ status_is 126 "126 with -F too" lockrun -F L ./not-executable
 status_is 127 "127 with -F too" lockrun -F L ./no-such-command
 lockrun L sleep 600 & # ok: a holder
 holder=$!
-wait_for holds L
+wait_for sleep_holds L
 status_is 75 "75: busy with -n" lockrun -n L true
 says "lockrun: 'L' is held by pid * (sleep, *) for *s" "the holder is named on one line"
 status_is 75 "75: not free within -w" lockrun -w 0.1 L true
