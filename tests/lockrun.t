@@ -286,6 +286,7 @@ status_is 0 "on either side" sh -c "exit $?"
 # --- removal ---
 
 check "--rm removes the file" sh -c 'lockrun --rm X true && test ! -e X'
+says '' "without a word"
 check "--rm removes it when the command fails" sh -c 'lockrun --rm X false; test ! -e X'
 lockrun X sh -c 'echo >started; read x <go' 2>/dev/null &
 holder=$!
@@ -309,6 +310,7 @@ lockrun -s --rm Z sh -c 'echo >in; read x <go' &
 holder=$!
 wait_for exists in
 check "--rm with a shared lock leaves it to the last holder" sh -c 'lockrun -s --rm Z true && test -e Z'
+says '' "without a word, too"
 release go
 wait $holder
 check "who removes it" test ! -e Z
