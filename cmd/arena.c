@@ -81,8 +81,9 @@ EXPORTED void *malloc(size_t size)
 
 EXPORTED void *calloc(size_t n, size_t size)
 {
-	void *block = size && n > ARENA / size ? NULL : take(n * size);
-	return block ? memset(block, 0, n * size) : __libc_calloc(n, size);
+	size_t all;
+	void *block = __builtin_mul_overflow(n, size, &all) ? NULL : take(all);
+	return block ? memset(block, 0, all) : __libc_calloc(n, size);
 }
 
 EXPORTED void free(void *block)

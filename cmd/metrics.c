@@ -92,14 +92,19 @@ static int replace(FILE *f, const char *temporary, const char *file)
 	return r;
 }
 
+/* Freed by the caller. NULL: no memory. */
+static char *joined(const char *head, const char *tail)
+{
+	char *name;
+	return asprintf(&name, "%s%s", head, tail) < 0 ? NULL : name;
+}
+
 int metrics_write(const char *file, const char *label, const char *value, const struct metric *list,
 		  size_t n)
 {
-	char temporary[4096];
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file) >= sizeof(temporary))
-		return -ENAMETOOLONG;
 	char *key = label_text(label, value);
-	int fd = key ? mkstemp(temporary) : -1;
+	char *temporary = joined(file, ".XXXXXX");
+	int fd = key && temporary ? mkstemp(temporary) : -1;
 	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	int r = f ? 0 : -errno;
 	if (f) {
@@ -109,6 +114,7 @@ int metrics_write(const char *file, const char *label, const char *value, const 
 		close(fd);
 		unlink(temporary);
 	}
+	free(temporary);
 	free(key);
 	return r;
 }
@@ -204,25 +210,23 @@ static int add_locked(const char *file, const char *temporary, const char *key,
 int metrics_add(const char *file, const char *label, const char *value, const struct metric *list,
 		size_t n)
 {
-	char name[4096];
-	char temporary[4096];
-	struct sync_lock *lock;
+	char *name = joined("flock:", file);
+	char *temporary = joined(file, ".new");
+	char *key = label_text(label, value);
+	struct sync_lock *lock = NULL;
 	struct timespec deadline;
 	const struct sync_lock_opts opts = {.mode = 0644};
-	snprintf(temporary, sizeof(temporary), "%s.new", file);
-	if ((size_t)snprintf(name, sizeof(name), "flock:%s", file) >= sizeof(name) - 4)
-		return -ENAMETOOLONG;
 	sync_deadline_in(PATIENCE, &deadline);
-	int r = sync_lock_open(name, &opts, &deadline, &lock);
-	if (r)
-		return r;
-	do
-		r = sync_lock_acquire(lock, SYNC_EXCLUSIVE, &deadline);
-	while (r == -EINTR);
-	char *key = label_text(label, value);
+	int r = name && temporary && key ? sync_lock_open(name, &opts, &deadline, &lock) : -ENOMEM;
 	if (!r)
-		r = key ? add_locked(file, temporary, key, list, n) : -ENOMEM;
-	free(key);
+		do
+			r = sync_lock_acquire(lock, SYNC_EXCLUSIVE, &deadline);
+		while (r == -EINTR);
+	if (!r)
+		r = add_locked(file, temporary, key, list, n);
 	sync_lock_close(lock);
+	free(key);
+	free(temporary);
+	free(name);
 	return r;
 }

@@ -143,6 +143,8 @@ waits() { lockrun --who "$1" 2>/dev/null | grep -q '^waits'; }
 # So many of them.
 waiters_are() { [ "$(lockrun --who "$1" 2>/dev/null | grep -c '^waits')" -eq "$2" ]; }
 holds() { lockrun --who "$1" 2>/dev/null | grep -q '^holds'; }
+# Has its holder become the job, a sleep of 600 seconds? While it is being started it bears our name.
+sleep_holds() { lockrun --who "$1" 2>/dev/null | grep -q '^holds.*[0-9]s sleep 600$'; }
 is_free() { ! holds "$1"; }
 # No ledger is left of a jobserver: other tests have some, too, but those of these inodes are ours, pipes that a job of
 # ours has written down in the file "pipes", and the FIFO "fifo".

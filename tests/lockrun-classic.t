@@ -150,6 +150,7 @@ report $? "and that is said at its end, on standard output"
 rm -f new
 sh -c 'umask 022; lockrun --lockfile=new -- true'
 check "it is made with mode 666 less the umask" test "$(stat -c %a:%s new)" = 644:0
+check "which COMMAND has as well" test "$(umask 027; lockrun --lockfile=new -- sh -c 'echo >theirs; stat -c %a theirs')" = 640
 echo text >text && ln -s text link
 status_is 0 "a symbolic link is followed" lockrun --lockfile=link -- true
 check "a file keeps what is in it" test "$(cat text)" = text

@@ -109,6 +109,8 @@ mkfifo go
 lockrun L sh -c 'echo >held; read x <go' &
 holder=$!
 wait_for exists held
+seconds() { cut -d. -f1 /proc/uptime; }
+before=$(seconds)
 terminal 'exec lockrun L echo got-it'
 wait_for grep -q waiting screen
 check "a wait of over a second says who holds the lock" \
@@ -124,6 +126,8 @@ check "by a thread that takes no signal: it could swallow the news of COMMAND's 
 drawn_twice() { [ "$(grep -ao 'for [0-9]*s' screen | sort -u | wc -l)" -ge 2 ]; }
 wait_for drawn_twice
 check "and is kept up to date" drawn_twice
+drawn=$(grep -ao 'waiting for' screen | wc -l)
+check "once a second, and not in the first" test "$drawn" -le $(($(seconds) - before))
 check "in place" sh -c 'test "$(grep -c waiting screen)" -eq 1'
 release go
 ended

@@ -17,8 +17,7 @@ check "nobody: an empty array" test "$(lockrun --who --json L)" = '[]'
 
 lockrun L sleep 600 & # ok: a holder
 wrapper=$!
-wait_for holds L
-wait_for test "$(lockrun --who L | grep -c holds)" -eq 2 || :
+wait_for sleep_holds L
 job=$(lockrun --who L | awk '/ sleep 600$/ && !/lockrun/ { print $2 }')
 check "both who have the lock are listed" test "$(who L state pid kind mode start length inherited stopped)" = \
 	"holds $wrapper flock exclusive 0 0 0 0 holds $job flock exclusive 0 0 1 0"

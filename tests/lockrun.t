@@ -26,7 +26,7 @@ status_is 126 "126 with -F too" lockrun -F L ./not-executable
 status_is 127 "127 with -F too" lockrun -F L ./no-such-command
 lockrun L sleep 600 & # ok: a holder
 holder=$!
-wait_for holds L
+wait_for sleep_holds L
 status_is 75 "75: busy with -n" lockrun -n L true
 says "lockrun: 'L' is held by pid * (sleep, *) for *s" "the holder is named on one line"
 status_is 75 "75: not free within -w" lockrun -w 0.1 L true
@@ -293,6 +293,7 @@ status_is 0 "on either side" sh -c "exit $?"
 # --- removal ---
 
 check "--rm removes the file" sh -c 'lockrun --rm X true && test ! -e X'
+says '' "without a word"
 check "--rm removes it when the command fails" sh -c 'lockrun --rm X false; test ! -e X'
 lockrun X sh -c 'echo >started; read x <go' 2>/dev/null &
 holder=$!
@@ -316,6 +317,7 @@ lockrun -s --rm Z sh -c 'echo >in; read x <go' &
 holder=$!
 wait_for exists in
 check "--rm with a shared lock leaves it to the last holder" sh -c 'lockrun -s --rm Z true && test -e Z'
+says '' "without a word, too"
 release go
 wait $holder
 check "who removes it" test ! -e Z
@@ -401,6 +403,10 @@ rm -f deep*
 dead=$(printf '99999999:77 %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
 dead="$dead$dead$dead"
 status_is 0 "claims of locks that are long free do not add up" env SYNCBOX_HELD="$dead" lockrun -n L true
+for own in $(lockrun -l A B sh -c 'echo "$SYNCBOX_HELD"' | sed 's/[0-9]*://g'); do
+	status_is 0 "not even if they are of descriptor $own, which is our own lock now" \
+		env SYNCBOX_HELD="$(echo "$dead" | sed "s/:77/:$own/g")" lockrun -n -l A B true
+done
 status_is 71 "and push out none of a process above us" \
 	lockrun -o L sh -c "SYNCBOX_HELD='$dead'\$SYNCBOX_HELD lockrun L2 lockrun L true"
 says "*'L' is held by a command*" "which is noticed"

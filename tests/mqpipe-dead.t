@@ -177,6 +177,22 @@ mqpipe send -r -p 0 $Q.dead <"$kept" && rm "$kept"
 check "put back as it says, it is the letter that it was" sh -c "mqpipe dead --json $Q | cmp -s - first"
 mqpipe dead -q --drop $Q
 
+# --- somebody takes the letters while they are listed ---
+
+mqpipe send $Q '65 1' '65 2'
+fail $Q
+mkfifo full && exec 9<>full
+perl -MFcntl -e 'fcntl STDOUT, F_SETFL, O_RDWR | O_NONBLOCK or die; 1 while syswrite STDOUT, "x" x 4096' >&9
+mqpipe dead $Q >full 2>said 9<&- &
+lister=$!
+wait_for grep -Eq '^(1|20) ' /proc/$lister/syscall
+mqpipe flush -q $Q.dead
+cat <&9 >/dev/null 2>&1
+wait $lister
+status_is 0 "a list ends with the last letter that is left" sh -c "exit $?"
+check "without a word" test ! -s said
+exec 9<&-
+
 # --- the command line ---
 
 for args in "" "$Q $Q" "--requeue --drop $Q" "-N 0 $Q" "-N x $Q" "sysv:0x1" "sysv:id=1"; do

@@ -225,6 +225,20 @@ kill -TERM $job
 wait $job
 status_is 8 "posix: SIGTERM to semwait is the command's" sh -c "exit $?"
 check "posix: and the permit comes back" value_is "$X" 1
+sempost "$X"
+holders=''
+for n in 1 2; do
+	semwait "$X" sh -c 'echo $$ >holder'$n'; exec sleep 600' & # ok: a holder
+	holders="$holders $!"
+	wait_for test -s holder$n
+done
+status_is 75 "posix: two holders" semwait -n "$X" true
+says "*; held by pid $(cat holder1) (*, *) for *s, and 1 more" "posix: the first one's command is named, the other is counted"
+kill "$(cat holder1)" "$(cat holder2)"
+# shellcheck disable=SC2086 # a list
+wait $holders
+check "posix: and both permits come back" value_is "$X" 2
+semwait "$X"
 semwait "$X"
 semwait -w 50 "$X" &
 waiter=$!

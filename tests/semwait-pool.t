@@ -95,6 +95,19 @@ holder=$!
 wait_for exists held3
 status_is 75 "75: none is free" semwait -n $P true
 says "semwait: '$P': 0 of 3 permits free; held by pid $holder (sh, *) for *s*" "the holder is named on one line"
+semwait -i 3 pool:./each sleep 600 & # ok: a holder
+a=$!
+wait_for value_is pool:./each 2
+semwait pool:./each sleep 600 & # ok: a holder
+b=$!
+wait_for value_is pool:./each 1
+semwait pool:./each sleep 600 & # ok: a holder
+c=$!
+wait_for value_is pool:./each 0
+status_is 75 "three holders" semwait -n pool:./each true
+says "semwait: 'pool:./each': 0 of 3 permits free; held by pid * for *s, and 2 more" "one is named, the others are counted"
+kill $a $b $c
+wait $a $b $c
 cat >measure <<'PERL'
 # Run it: does it end in time with 75, with every signal blocked, and without CPU time?
 use POSIX;

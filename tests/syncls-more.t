@@ -144,5 +144,35 @@ wait 2>/dev/null
 
 check "--facilities has the tables" sh -c "syncls --facilities | grep -q '^FACILITY .*IDENTIFIED BY .*PERSISTENCE' && syncls --facilities | grep -q '^System V semaphore .* sets'"
 check "as JSON" sh -c 'syncls --facilities --json | perl -MJSON::PP -e "local \$/; exit(@{decode_json(<STDIN>)} < 20)"'
+# What of /proc/sys; a file that a namespace does not have counts as 0.
+of() { cat "/proc/sys/$1" 2>/dev/null || echo 0; }
+# The own one, in words.
+own() { prlimit --pid $$ "--$1" --output SOFT --noheadings | tr -d ' '; }
+limits() { printf '%-22s %s\n' "$@"; }
+{
+	for pipe in pipe FIFO; do
+		limits $pipe "pipe-max-size $(of fs/pipe-max-size), pipe-user-pages-soft $(of fs/pipe-user-pages-soft)"
+	done
+	limits "UNIX socket" "max_dgram_qlen $(of net/unix/max_dgram_qlen)"
+	limits "Internet socket" "wmem_max $(of net/core/wmem_max), somaxconn $(of net/core/somaxconn)"
+	limits "System V queue" "$(of kernel/msgmni) queues, $(of kernel/msgmnb) B a queue, $(of kernel/msgmax) B a message"
+	limits "POSIX queue" "$(of fs/mqueue/queues_max) queues, $(of fs/mqueue/msg_max) messages, $(of fs/mqueue/msgsize_max) B a message, RLIMIT_MSGQUEUE $(own msgqueue)"
+	limits "System V memory" "$(of kernel/shmmni) segments, $(of kernel/shmmax) B each, $(of kernel/shmall) pages in all"
+	for mapping in "anonymous mapping" "file mapping"; do
+		limits "$mapping" "max_map_count $(of vm/max_map_count)"
+	done
+	for file in memfd "flock lock" "ofd lock" eventfd pidfd; do
+		limits "$file" "$(of fs/file-max) open files, RLIMIT_NOFILE $(own nofile)"
+	done
+	# shellcheck disable=SC2046 # four numbers
+	set -- $(of kernel/sem)
+	limits "System V semaphore" "$4 sets, $1 in a set, $2 in all, $3 operations"
+	limits "fcntl lock" "RLIMIT_LOCKS $(own locks)"
+	limits inotify "max_user_instances $(of fs/inotify/max_user_instances), max_user_watches $(of fs/inotify/max_user_watches)"
+	limits signal "RLIMIT_SIGPENDING $(own sigpending)"
+} >expected
+# How many there are changes meanwhile.
+syncls --facilities | sed -E 's/^(.{22}) [0-9]+ of /\1 /' >limits
+check "--facilities: the limits are the kernel's, and ours" test "$(grep -vxFf limits expected)" = ''
 check "a list as JSON is valid" sh -c 'syncls --json | perl -MJSON::PP -e "local \$/; exit !decode_json(<STDIN>)"'
 done_testing

@@ -21,7 +21,7 @@
 #include "libsync.h"
 #include "tap.h"
 
-static char dir[] = "/tmp/remove.XXXXXX";
+static char dir[200];
 static struct sync_survey *survey;
 static const char *kind;
 
@@ -350,8 +350,9 @@ static void events(void)
 
 int main(void)
 {
-	char command[64];
+	char command[sizeof(dir) + 8];
 	alarm(120);
+	snprintf(dir, sizeof(dir), "%s/remove.XXXXXX", tap_place());
 	need(mkdtemp(dir) && !chdir(dir), "make a directory");
 	sysv_memory();
 	posix_memory();

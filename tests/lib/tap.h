@@ -39,6 +39,13 @@ static inline void limit_time(unsigned seconds)
 	alarm(under_memcheck() ? seconds * 3 : seconds);
 }
 
+/* Where a test makes its files. */
+static inline const char *tap_place(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	return tmp ? tmp : "/tmp";
+}
+
 static int tap_count;
 static int tap_failed;
 
