@@ -13,7 +13,7 @@
 #include "libsync.h"
 #include "tap.h"
 
-static char name[64], other[64];
+static char name[PATH_MAX], other[PATH_MAX];
 
 static const char *path_in(const char *full)
 {
@@ -182,8 +182,8 @@ static void full(void)
 
 int main(void)
 {
-	snprintf(name, sizeof(name), "jobserver:fifo:/tmp/js.%d", (int)getpid());
-	snprintf(other, sizeof(other), "jobserver:fifo:/tmp/js.%d.full", (int)getpid());
+	snprintf(name, sizeof(name), "jobserver:fifo:%s/js.%d", tmp_dir(), (int)getpid());
+	snprintf(other, sizeof(other), "jobserver:fifo:%s/js.%d.full", tmp_dir(), (int)getpid());
 	cannot_be_made();
 	made();
 	several();

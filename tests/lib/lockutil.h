@@ -504,8 +504,7 @@ static inline unsigned find_caps(void)
 
 static inline bool enter_scratch(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	snprintf(scratch, sizeof(scratch), "%s/syncbox-%s-XXXXXX", tmp ? tmp : "/tmp", scheme);
+	snprintf(scratch, sizeof(scratch), "%s/syncbox-%s-XXXXXX", tmp_dir(), scheme);
 	return mkdtemp(scratch) && !chdir(scratch);
 }
 

@@ -21,7 +21,7 @@
 #include "libsync.h"
 #include "tap.h"
 
-static char dir[] = "/tmp/remove.XXXXXX";
+static char dir[4000];
 static struct sync_survey *survey;
 static const char *kind;
 
@@ -350,8 +350,9 @@ static void events(void)
 
 int main(void)
 {
-	char command[64];
+	char command[sizeof(dir) + 16];
 	alarm(120);
+	snprintf(dir, sizeof(dir), "%s/remove.XXXXXX", tmp_dir());
 	need(mkdtemp(dir) && !chdir(dir), "make a directory");
 	sysv_memory();
 	posix_memory();
@@ -364,7 +365,7 @@ int main(void)
 	jobservers();
 	events();
 	sync_survey_close(survey);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	ok(!chdir("/") && !system(command), "nothing is left");
 	return tap_end();
 }

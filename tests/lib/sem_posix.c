@@ -849,10 +849,9 @@ static void makers_without_proc(void)
 		skip("needs chroot(2)", text);
 		return;
 	}
-	const char *tmp = getenv("TMPDIR");
 	char root[200];
 	char path[sizeof(root) + 16];
-	snprintf(root, sizeof(root), "%s/syncbox-root-XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(root, sizeof(root), "%s/syncbox-root-XXXXXX", tmp_dir());
 	need(mkdtemp(root) != NULL, "make a directory");
 	snprintf(path, sizeof(path), "%s/dev", root);
 	need(!mkdir(path, 0755), "make a directory");

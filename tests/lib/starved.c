@@ -98,7 +98,7 @@ EXPORTED void free(void *block)
 
 /* ---- something of each kind to see ---- */
 
-static char dir[] = "/tmp/starved.XXXXXX";
+static char dir[4000];
 static char posix[40], sysv[40], queue[40], sysv_queue[40], pool[40], shm[40], event[40];
 static int segment;
 
@@ -207,7 +207,7 @@ static void remove_queue(const char *name)
 
 static void remove_all(pid_t pid)
 {
-	char command[80];
+	char command[sizeof(dir) + 16];
 	struct sync_sem *jobs;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -223,7 +223,7 @@ static void remove_all(pid_t pid)
 	remove_queue(sysv_queue);
 	shm_unlink(shm);
 	shmctl(segment, IPC_RMID, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	need(!chdir("/") && !system(command), "remove what was made");
 }
 
@@ -300,6 +300,7 @@ int main(void)
 {
 	struct sync_event_holder *holder = NULL;
 	alarm(240);
+	snprintf(dir, sizeof(dir), "%s/starved.XXXXXX", tmp_dir());
 	need(mkdtemp(dir) && !chdir(dir), "make a directory");
 	name_all();
 	segment = shmget(IPC_PRIVATE, 4096, 0600);

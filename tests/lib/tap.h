@@ -39,6 +39,13 @@ static inline void limit_time(unsigned seconds)
 	alarm(under_memcheck() ? seconds * 3 : seconds);
 }
 
+/* Where a test keeps its files. */
+static inline const char *tmp_dir(void)
+{
+	const char *dir = getenv("TMPDIR");
+	return dir ? dir : "/tmp";
+}
+
 static int tap_count;
 static int tap_failed;
 
