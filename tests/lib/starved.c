@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Surveys without memory: of each place that allocates, in the library or in libc for it, the first allocation fails, or
- * all of them do. Then the survey says so, or knows less; and nothing is left allocated. What the applets do without
- * memory is tests/storm/run-fault's matter; but to name a user it aborts in libc, so it leaves surveys out.
+ * Surveys and events without memory: of each place that allocates, in the library or in libc for it, the first
+ * allocation fails, or all of them do. Then they say so, or a survey knows less; and nothing is left allocated. What
+ * the applets do without memory is tests/storm/run-fault's matter; but to name a user it aborts in libc, so it leaves
+ * surveys out.
  */
 #include "tap.h"
 
@@ -255,6 +256,21 @@ static int owners(void)
 	return r;
 }
 
+static int naming(void)
+{
+	struct sync_event *ev;
+	struct sync_event_holder *h;
+	int r = sync_event_make(NULL, &ev);
+	if (r)
+		return r;
+	const struct sync_event_opts opts = {.event = ev};
+	r = sync_event_holder_open(event, &opts, &h);
+	if (!r)
+		sync_event_holder_close(h);
+	sync_event_close(ev);
+	return r;
+}
+
 static int events(void)
 {
 	struct sync_event_entry *list;
@@ -307,6 +323,7 @@ int main(void)
 	pid_t pid = start();
 	starve_all(survey, "a survey");
 	starve_all(owners, "whose a lock is");
+	starve_all(naming, "an event that gets a name");
 	need(sync_event_holder_open(event, NULL, &holder) == 0, "hold an event");
 	starve_all(events, "a list of events");
 	sync_event_holder_close(holder);
