@@ -248,6 +248,7 @@ ssize_t sync_proc_read(const char *path, char *buf, size_t size);
 MUST_CHECK int sync_proc_stat(pid_t pid, struct sync_proc *out);
 /* Fill in uid, since, stopped, name and command of o->pid. */
 void sync_proc_describe(struct sync_owner *o);
+/* Of ours; PID is not 0. */
 bool sync_proc_is_ancestor(pid_t pid);
 
 /* One "lock:" line of fdinfo, or one line of /proc/locks. */

@@ -61,10 +61,11 @@ int sync_proc_stat(pid_t pid, struct sync_proc *out)
 bool sync_proc_is_ancestor(pid_t pid)
 {
 	struct sync_proc p = {.parent = getppid()};
-	while (p.parent > 0 && p.parent != pid)
+	/* At the latest for the parent of the first one, which is 0, there is no file. */
+	while (p.parent != pid)
 		if (sync_proc_stat(p.parent, &p))
 			return false;
-	return p.parent == pid && pid > 0;
+	return true;
 }
 
 static int64_t start_to_epoch(uint64_t ticks)

@@ -29,21 +29,17 @@ static size_t bucket(const struct sync_survey *s, uint64_t ino)
 static bool grow(struct sync_survey *s)
 {
 	size_t size = s->hash_size ? 4 * s->hash_size : 256;
-	struct sync_node **old = s->hash;
-	size_t old_size = s->hash_size;
 	struct sync_node **hash = calloc(size, sizeof(struct sync_node *));
 	if (!hash)
 		return false;
+	free(s->hash);
 	s->hash = hash;
 	s->hash_size = size;
-	for (size_t i = 0; i < old_size; i++)
-		for (struct sync_node *n = old[i], *next; n; n = next) {
-			size_t b = bucket(s, n->ino);
-			next = n->next;
-			n->next = hash[b];
-			hash[b] = n;
-		}
-	free(old);
+	for (struct sync_node *n = s->newest; n; n = n->older) {
+		size_t b = bucket(s, n->ino);
+		n->next = hash[b];
+		hash[b] = n;
+	}
 	return true;
 }
 
@@ -71,8 +67,9 @@ static struct sync_node *add_node(struct sync_survey *s, enum sync_space space, 
 		.mode = (mode_t)-1,
 		.uid = (uid_t)-1,
 		.next = s->hash[bucket(s, ino)],
+		.older = s->newest,
 	};
-	s->hash[bucket(s, ino)] = n;
+	s->hash[bucket(s, ino)] = s->newest = n;
 	s->nodes++;
 	return n;
 }
@@ -376,13 +373,12 @@ static void free_object(struct sync_object *o)
 
 void sync_survey_wipe(struct sync_survey *s)
 {
-	for (size_t i = 0; i < s->hash_size; i++)
-		for (struct sync_node *n = s->hash[i], *next; n; n = next) {
-			next = n->next;
-			free(n->sights);
-			free(n->path);
-			free(n);
-		}
+	for (struct sync_node *n = s->newest, *older; n; n = older) {
+		older = n->older;
+		free(n->sights);
+		free(n->path);
+		free(n);
+	}
 	for (size_t i = 0; i < sizeof(s->people) / sizeof(s->people[0]); i++)
 		for (struct sync_person *p = s->people[i], *next; p; p = next) {
 			next = p->next;

@@ -40,7 +40,8 @@ struct sync_sight {
 };
 
 struct sync_node {
-	struct sync_node *next; /* of the same hash */
+	struct sync_node *next;  /* of the same hash */
+	struct sync_node *older; /* of all */
 	enum sync_space space;
 	dev_t dev; /* of a file */
 	uint64_t ino;
@@ -67,6 +68,7 @@ struct sync_node {
 struct sync_survey {
 	struct sync_survey_opts opts;
 	const struct sync_node *only; /* look for this file alone */
+	struct sync_node *newest;     /* of all nodes; those made during a walk are not met by it */
 	struct sync_node **hash;
 	size_t hash_size, nodes;
 	struct sync_object **objects;

@@ -96,12 +96,11 @@ static void finish_events(struct sync_survey *s)
 			if (o->owners[k].pid == holder)
 				o->since = o->owners[k].since;
 	}
-	for (size_t b = 0; b < s->hash_size; b++)
-		for (struct sync_node *n = s->hash[b]; n; n = n->next)
-			if (n->space == SYNC_SPACE_EVENT && !n->shown) {
-				sync_survey_sort(n);
-				add_anonymous(s, n);
-			}
+	for (struct sync_node *n = s->newest; n; n = n->older)
+		if (n->space == SYNC_SPACE_EVENT && !n->shown) {
+			sync_survey_sort(n);
+			add_anonymous(s, n);
+		}
 }
 
 static bool event_matches(const struct sync_object *o, const char *name)

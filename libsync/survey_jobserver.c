@@ -208,22 +208,11 @@ static void add_found(struct sync_survey *s, const struct sync_node *n)
 	free(path);
 }
 
-/* Pools elsewhere are found by who has their lock file locked. New nodes move the old ones: so first all are listed. */
+/* Pools elsewhere are found by who has their lock file locked. */
 static void find_more(struct sync_survey *s)
 {
-	size_t count = 0;
-	struct sync_node **list = calloc(s->nodes + 1, sizeof(struct sync_node *));
-	if (!list) {
-		s->no_memory = true;
-		return;
-	}
-	for (size_t b = 0; b < s->hash_size; b++)
-		for (struct sync_node *n = s->hash[b]; n; n = n->next)
-			if (n->path && !n->shown && ends_in(n->path, LOCK_SUFFIX))
-				list[count++] = n;
-	for (size_t i = 0; i < count; i++)
-		add_found(s, list[i]);
-	free(list);
+	for (struct sync_node *n = s->newest; n; n = n->older)
+		add_found(s, n);
 }
 
 /* ---- who ---- */

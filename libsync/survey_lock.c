@@ -137,9 +137,8 @@ static void merge(struct sync_survey *s, const struct sync_proc_lock *line)
 
 int sync_survey_merge_locks(struct sync_survey *s)
 {
-	for (size_t i = 0; i < s->hash_size; i++)
-		for (struct sync_node *n = s->hash[i]; n; n = n->next)
-			n->fresh = true;
+	for (struct sync_node *n = s->newest; n; n = n->older)
+		n->fresh = true;
 	return read_locks(s, merge);
 }
 
@@ -333,20 +332,19 @@ static void finish_locks(struct sync_survey *s)
 {
 	bool all_seen = !s->hidden && !(s->blind & SYNC_BLIND_PROC);
 	int looks = 0;
-	for (size_t b = 0; b < s->hash_size; b++)
-		for (struct sync_node *n = s->hash[b]; n; n = n->next) {
-			/* Queues and ledgers are locked, too, and pools; they say that themselves. */
-			if (n->space != SYNC_SPACE_FILE || n->own_locks)
-				continue;
-			if (all_seen && looks < MOST_LOOKS && is_doubtful(n)) {
-				look_again(s, n);
-				looks++;
-			}
-			sync_survey_sort(n);
-			for (size_t i = 0; i < SCHEMES; i++)
-				if (has_scheme(n, schemes[i]) || n->asked_for & 1U << i)
-					add_lock(s, n, schemes[i]);
+	for (struct sync_node *n = s->newest; n; n = n->older) {
+		/* Queues and ledgers are locked, too, and pools; they say that themselves. */
+		if (n->space != SYNC_SPACE_FILE || n->own_locks)
+			continue;
+		if (all_seen && looks < MOST_LOOKS && is_doubtful(n)) {
+			look_again(s, n);
+			looks++;
 		}
+		sync_survey_sort(n);
+		for (size_t i = 0; i < SCHEMES; i++)
+			if (has_scheme(n, schemes[i]) || n->asked_for & 1U << i)
+				add_lock(s, n, schemes[i]);
+	}
 }
 
 static bool lock_matches(const struct sync_object *o, const char *name)

@@ -304,10 +304,9 @@ static void list_queues(struct sync_survey *s)
 
 static void finish_queues(struct sync_survey *s)
 {
-	for (size_t b = 0; b < s->hash_size; b++)
-		for (struct sync_node *n = s->hash[b]; n; n = n->next)
-			if (n->mqueue && !n->shown)
-				add_found(s, n);
+	for (struct sync_node *n = s->newest; n; n = n->older)
+		if (n->mqueue && !n->shown)
+			add_found(s, n);
 	for (size_t i = 0; i < s->count; i++) {
 		struct sync_object *o = s->objects[i];
 		if (o->type != SYNC_TYPE_MQ)

@@ -95,13 +95,12 @@ static bool could_be_pool(const struct sync_node *node)
 
 static void find_more(struct sync_survey *s)
 {
-	for (size_t b = 0; b < s->hash_size; b++)
-		for (struct sync_node *n = s->hash[b]; n; n = n->next) {
-			struct stat st;
-			if (could_be_pool(n) && is_pool(n->path, &st) && st.st_dev == n->dev &&
-			    st.st_ino == n->ino)
-				add_pool(s, n->path, NULL, &st);
-		}
+	for (struct sync_node *n = s->newest; n; n = n->older) {
+		struct stat st;
+		if (could_be_pool(n) && is_pool(n->path, &st) && st.st_dev == n->dev &&
+		    st.st_ino == n->ino)
+			add_pool(s, n->path, NULL, &st);
+	}
 }
 
 /* Byte 0 is the line: its owner is the head, who waits as well. */

@@ -99,6 +99,28 @@ check "syncrm --stale --yes removes it" \
 	test "$(syncrm --stale --yes jobserver "$name" 2>/dev/null)" = "jobserver $name"
 check "the ledger, and not the FIFO" test -z "$(ledgers "$fifo")" -a -p fifo
 
+# --- what is none ---
+: >pools/file.jobs
+: >pools/file.jobs.lock
+: >pools/alone.jobs.lock
+check "a file that is no FIFO is no pool, nor is a lock file alone" sh -c '! syncls jobserver 2>/dev/null | grep "file\.jobs\|alone\.jobs"'
+mkfifo -m 600 pools/odd.jobs
+: >pools/odd.jobs.lock
+pool=$(stat -c %i pools/odd.jobs)
+exec 9<>pools/odd.jobs
+printf + >&9
+ledger=$(semwait jobserver:fifo:pools/odd.jobs find /dev/shm -name "jobs.*.$(printf %x "$pool").*")
+exec 9<&-
+rm -f "$ledger"
+mkfifo "$ledger"
+exec 9<>"$ledger"
+check "who has open what is no ledger, but stands where it would, is no user" \
+	test "$(fields "name stale" jobserver odd; pids users jobserver odd)" = "jobserver:fifo:$SYNC_DIR/odd.jobs true"
+exec 9<&-
+status_is 0 "0: that keeps no pool from being removed" syncrm jobserver odd
+check "and stays" test -p "$ledger"
+rm "$ledger"
+
 # --- a pipe ---
 mkfifo hold
 jobpool -j 2 -- semwait jobserver: sh -c 'ls -l /proc/self/fd | sed -n "s/.*pipe:.\([0-9]*\).*/\1/p" >pipes; read -r x <>hold' &

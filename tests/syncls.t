@@ -78,6 +78,25 @@ check "and waiters with exactly the range that each wants" test "$(people waiter
 kill $a $b $c $d
 wait 2>/dev/null
 
+# The kernel lists such waiters in the order in which they came, and does not say who: here it is not that of the pids.
+made ofd Q w 0 0
+a=$!
+mkfifo go
+sh -c 'read -r x <go; exec lockrun -s ofd:Q@1+1 true' &
+b=$!
+lockrun ofd:Q@1+1 true &
+c=$!
+wait_for waiting $c lock ofd:Q
+lockrun ofd:Q@7+2 true &
+d=$!
+wait_for waiting $d lock ofd:Q
+release go
+wait_for waiting $b lock ofd:Q
+check "each waiter's own range and mode, whoever came first" test "$(people waiters 'pid mode start length' lock ofd:Q)" = \
+	"$b shared 1 1; $c exclusive 1 1; $d exclusive 7 2"
+kill $a
+wait 2>/dev/null
+
 lockrun H sleep 600 & # ok: a holder
 a=$!
 wait_for sh -c "lockrun --who H | grep -q ' sleep 600\$'"

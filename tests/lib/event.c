@@ -443,6 +443,21 @@ EVENT_JOB(without_proc)
 	return sync_event_state(fresh, &state);
 }
 
+/* Whether there is room cannot be known, so it is tried. */
+EVENT_JOB(full_without_proc)
+{
+	struct sync_event *full = make_event(0, MOST);
+	struct timespec room;
+	uint64_t value = 0;
+	int bad = 0;
+	if (forbid_call(SYS_openat, ENOENT))
+		return -ENOSYS;
+	bad += sync_event_signal(full, 1, SYNC_NOW) != -ETIMEDOUT;
+	bad += sync_event_signal(full, 1, in_ms(SHORT_MS, &room)) != -ETIMEDOUT;
+	bad += sync_event_wait(full, SYNC_NOW, &value) != 0 || value != MOST;
+	return bad;
+}
+
 /* A process of its own, as what is forbidden stays so. */
 static void under_a_filter(ev_job *does, int want, const char *claim)
 {
@@ -460,6 +475,8 @@ static void missing(void)
 	under_a_filter(on_an_old_kernel, 0,
 		       "all is the same where the kernel has no RWF_NOWAIT for it");
 	under_a_filter(without_proc, -EOPNOTSUPP, "the state of one needs /proc");
+	under_a_filter(full_without_proc, 0,
+		       "an add that does not fit ends in time without it, and adds nothing");
 }
 
 int main(void)

@@ -366,12 +366,13 @@ static void others_descriptor(void)
 	is(ask(&kid, job_held_at, .flags = fd), EX, "a parent's descriptor can be looked at");
 	need(sync_lock_release(l) == 0, "release");
 	is(ask(&kid, job_held_at, .flags = fd), SYNC_UNLOCKED, "and what it has released is seen");
-	struct sync_lock *below = open_lock("below");
-	struct kid holder = kid_holding("below", EX);
-	is(sync_lock_held_at(below, holder.pid, sync_lock_fd(below), NULL), SYNC_UNLOCKED,
+	/* It has inherited the descriptor, by the same number. */
+	struct sync_lock *below = hold("below", EX);
+	struct kid heir = kid_start();
+	is(sync_lock_held_at(below, heir.pid, sync_lock_fd(below), NULL), SYNC_UNLOCKED,
 	   "not so a child's: its number may be another's by now");
-	kid_kill(&holder);
-	sync_lock_close(below);
+	kid_kill(&heir);
+	let_go(below);
 	sync_lock_close(l);
 	kid_kill(&kid);
 }

@@ -350,7 +350,7 @@ static void events(void)
 
 int main(void)
 {
-	char command[sizeof(dir) + 8];
+	char command[sizeof(dir) + 16];
 	alarm(120);
 	snprintf(dir, sizeof(dir), "%s/remove.XXXXXX", tap_place());
 	need(mkdtemp(dir) && !chdir(dir), "make a directory");
@@ -365,7 +365,7 @@ int main(void)
 	jobservers();
 	events();
 	sync_survey_close(survey);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	ok(!chdir("/") && !system(command), "nothing is left");
 	return tap_end();
 }

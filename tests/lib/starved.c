@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Surveys without memory: of each place that allocates, in the library or in libc for it, the first allocation fails, or
- * all of them do. Then the survey says so, or knows less; and nothing is left allocated. What the applets do without
- * memory is tests/storm/run-fault's matter; but to name a user it aborts in libc, so it leaves surveys out.
+ * Surveys and events without memory: of each place that allocates, in the library or in libc for it, the first
+ * allocation fails, or all of them do. Then they say so, or a survey knows less; and nothing is left allocated. What
+ * the applets do without memory is tests/storm/run-fault's matter; but to name a user it aborts in libc, so it leaves
+ * surveys out.
  */
 #include "tap.h"
 
@@ -207,7 +208,7 @@ static void remove_queue(const char *name)
 
 static void remove_all(pid_t pid)
 {
-	char command[sizeof(dir) + 8];
+	char command[sizeof(dir) + 16];
 	struct sync_sem *jobs;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -223,7 +224,7 @@ static void remove_all(pid_t pid)
 	remove_queue(sysv_queue);
 	shm_unlink(shm);
 	shmctl(segment, IPC_RMID, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	need(!chdir("/") && !system(command), "remove what was made");
 }
 
@@ -252,6 +253,21 @@ static int owners(void)
 	sync_lock_close(lock);
 	if (!r)
 		free(list);
+	return r;
+}
+
+static int naming(void)
+{
+	struct sync_event *ev;
+	struct sync_event_holder *h;
+	int r = sync_event_make(NULL, &ev);
+	if (r)
+		return r;
+	const struct sync_event_opts opts = {.event = ev};
+	r = sync_event_holder_open(event, &opts, &h);
+	if (!r)
+		sync_event_holder_close(h);
+	sync_event_close(ev);
 	return r;
 }
 
@@ -307,6 +323,7 @@ int main(void)
 	pid_t pid = start();
 	starve_all(survey, "a survey");
 	starve_all(owners, "whose a lock is");
+	starve_all(naming, "an event that gets a name");
 	need(sync_event_holder_open(event, NULL, &holder) == 0, "hold an event");
 	starve_all(events, "a list of events");
 	sync_event_holder_close(holder);
