@@ -599,11 +599,11 @@ kill $worker
 wait $worker 2>/dev/null
 check "no temporary file is left" test "$(echo metrics*)" = metrics
 check "others may read it" test "$(stat -c %a metrics)" = 644
-mkfifo pipe
+mkfifo fifo
 echo 7 | mqpipe send $Q
-status_is 0 "--metrics to what is no file" mqpipe work -q -e --metrics=pipe $Q -- true
-says "mqpipe work: cannot write metrics to 'pipe': it is no regular file" "is refused"
-check "and does not take its place" test -p pipe
+status_is 0 "--metrics to what is no file" mqpipe work -q -e --metrics=fifo $Q -- true
+says "mqpipe work: cannot write metrics to 'fifo': it is no regular file" "is refused"
+check "and does not take its place" test -p fifo
 mqpipe dead -q --drop $Q
 mqpipe send $Q 1 2
 mqpipe work --progress=always -e $Q -- sh held 2>said &
