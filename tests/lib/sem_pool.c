@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include "forbid.h"
 #include "semutil.h"
 
 /* The pool's file, whether it is there or not. */
@@ -814,6 +815,48 @@ static void damaged_later(void)
 	make_tag("cut", 1); /* so that its directory goes, too */
 }
 
+/* ---- file systems that cannot all that others can ---- */
+
+/* As many are; on each libc open() is another call. */
+JOB(without_tmpfiles)
+{
+	int r = forbid_with(SYS_openat, 2, O_TMPFILE, EOPNOTSUPP);
+#ifdef SYS_open
+	r = r ? r : forbid_with(SYS_open, 1, O_TMPFILE, EOPNOTSUPP);
+#endif
+	return r;
+}
+
+/* As FAT is. */
+JOB(without_links)
+{
+	int r = forbid_call(SYS_linkat, EPERM);
+#ifdef SYS_link
+	r = r ? r : forbid_call(SYS_link, EPERM);
+#endif
+	return r;
+}
+
+static void poor_disks(void)
+{
+	struct kid k = start_kid();
+	if (ASK(&k, without_tmpfiles)) {
+		skip("no seccomp here", "file systems without O_TMPFILE or links");
+		kid_kill(&k);
+		return;
+	}
+	need(ASK(&k, close_fd, .fd = STDIN_FILENO) == 0, "close its input");
+	is(ASK(&k, open_it, .tag = "poor", .flags = SYNC_SEM_CREATE, .initial = 2), 0,
+	   "without O_TMPFILE a pool is made, also with nothing open as standard input");
+	is(value_of("poor"), 2, "and others have it, too");
+	need(ASK(&k, without_links) == 0, "forbid links");
+	is(ASK(&k, open_it, .tag = "poorer", .flags = SYNC_SEM_CREATE, .initial = 2), -EPERM,
+	   "who cannot make one, as there are no links either, is told so");
+	is(value_of("poorer"), -ENOENT, "and there is none");
+	kid_kill(&k);
+	remove_wake("poorer");
+}
+
 /* Who waits must end up with a permit of the pool that the name leads to. At no moment is there none. */
 static void replaced(void)
 {
@@ -1038,7 +1081,7 @@ int main(int argc, char **argv)
 		labels,      grows,         shrinks,       too_small,        closes,
 		drains,      damaged_files, other_kinds,   rights,           damaged_later,
 		replaced,    wake_removed,  threads,       wake_directories, execs_with_threads,
-		full_pools,
+		full_pools,  poor_disks,
 	};
 	if (is_executed(argc, argv))
 		return be_executed(argv[2]);
