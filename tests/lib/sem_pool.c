@@ -637,6 +637,107 @@ static void drains(void)
 	kid_kill(&drainer);
 }
 
+/* ---- who comes between two calls of a wait ---- */
+
+/* Of the test itself, once: before a slot is locked, by this descriptor (-1: by any), after so many that were. */
+static struct {
+	int fd;
+	unsigned after;
+	void (*meet)(void);
+} between;
+
+static void come_between(int fd, unsigned after, void (*meet)(void))
+{
+	between.fd = fd;
+	between.after = after;
+	between.meet = meet;
+}
+
+/* All of the library's locks come here. */
+int fcntl(int fd, int cmd, ...)
+{
+	va_list args;
+	va_start(args, cmd);
+	void *arg = va_arg(args, void *);
+	va_end(args);
+	const struct flock *record = arg;
+	if (between.meet && cmd == F_OFD_SETLK && record->l_start >= 4096 &&
+	    record->l_type == F_WRLCK && (between.fd == -1 || between.fd == fd) &&
+	    between.after-- == 0) {
+		void (*meet)(void) = between.meet;
+		between.meet = NULL;
+		meet();
+	}
+	return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+static struct kid drainer;
+static int drained;
+
+static void meet_drain(void)
+{
+	drained = ASK(&drainer, drain, .ms = LIMIT_MS);
+}
+
+/* A drain that succeeds has seen all permits back, and there is none any more. */
+static void drained_between(void)
+{
+	make_tag("between", 1);
+	drainer = kid_with("between");
+	struct sync_sem *s = open_sem("between");
+	come_between(-1, 0, meet_drain);
+	drained = NO_ANSWER;
+	is(sync_sem_wait(s, 1, 0, SYNC_NOW), -ETIMEDOUT,
+	   "a pool is drained just when a permit is taken: it is not");
+	is(drained, 0, "as the drain has ended by then");
+	sync_sem_close(s);
+	resize_to("between", 1);
+	int fd = open(file_of("between"), O_RDWR | O_CLOEXEC);
+	s = borrow("between", fd);
+	come_between(fd, 0, meet_drain);
+	drained = NO_ANSWER;
+	is(sync_sem_wait(s, 1, 0, SYNC_NOW), -ETIMEDOUT,
+	   "nor just when it is handed to the caller's descriptor");
+	is(drained, 0, "as the drain has ended by then");
+	resize_to("between", 1);
+	is(value_of("between"), 1, "nothing is owned then");
+	sync_sem_close(s);
+	close(fd);
+	kid_kill(&drainer);
+}
+
+static int looking = -1;
+
+static void look_away(void)
+{
+	close(looking);
+}
+
+/* As a drain has all slots for a moment, till it is done. */
+static void look_at_all(void)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_start = 4096 + 1, .l_len = 4095};
+	looking = open(file_of("moment"), O_RDWR | O_CLOEXEC);
+	need(!fcntl(looking, F_OFD_SETLK, &all), "lock what is free");
+	come_between(-1, 0, look_away);
+}
+
+static void looked_between(void)
+{
+	struct timespec limit;
+	make_tag("moment", 2);
+	int fd = open(file_of("moment"), O_RDWR | O_CLOEXEC);
+	struct sync_sem *s = borrow("moment", fd);
+	come_between(fd, 1, look_at_all);
+	is(sync_sem_wait(s, 2, 0, in_ms(LIMIT_MS, &limit)), 0,
+	   "who hands over two, and finds one of them locked for a moment, begins anew");
+	claim(looking >= 0 && !between.meet, "when that is over");
+	is(value_of("moment"), 0, "and both are owned");
+	sync_sem_close(s);
+	close(fd);
+	is(value_of("moment"), 2, "by the descriptor");
+}
+
 JOB(many_fds)
 {
 	struct rlimit limit;
@@ -1075,13 +1176,13 @@ static void threads(void)
 int main(int argc, char **argv)
 {
 	static void (*const tests[])(void) = {
-		places,      weights,       overtaking,    collected,        sets,
-		failed_sets, folded,        asked_again,   had_before_sets,  crossing,
-		by_fd,       wrong_fds,     fds_and_heirs, numbers,          owners,
-		labels,      grows,         shrinks,       too_small,        closes,
-		drains,      damaged_files, other_kinds,   rights,           damaged_later,
-		replaced,    wake_removed,  threads,       wake_directories, execs_with_threads,
-		full_pools,  poor_disks,
+		places,      weights,       overtaking,      collected,        sets,
+		failed_sets, folded,        asked_again,     had_before_sets,  crossing,
+		by_fd,       wrong_fds,     fds_and_heirs,   numbers,          owners,
+		labels,      grows,         shrinks,         too_small,        closes,
+		drains,      damaged_files, other_kinds,     rights,           damaged_later,
+		replaced,    wake_removed,  threads,         wake_directories, execs_with_threads,
+		full_pools,  poor_disks,    drained_between, looked_between,
 	};
 	if (is_executed(argc, argv))
 		return be_executed(argv[2]);
