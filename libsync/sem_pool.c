@@ -296,11 +296,13 @@ static int collect(struct hunt *h)
 	return h->got == h->want ? 0 : -EAGAIN;
 }
 
+/* Also what was handed over already. */
 static void give_back(struct hunt *h)
 {
+	const struct sem_pool *p = h->pool;
 	while (h->got) {
 		unsigned byte = POOL_SLOTS + h->claimed[--h->got];
-		if (unlock(h->pool->gate, byte, byte))
+		if (unlock(p->gate, byte, byte) || (p->borrowed && unlock(p->fd, byte, byte)))
 			return; /* to unlock what is locked cannot fail */
 	}
 }
@@ -421,26 +423,28 @@ static void renumber(struct sem_pool *p)
  * From our own description to the caller's, all or none: under GATE nobody comes between but a drain,
  * which wants all slots. Collected there from the start, they would stay with the caller if we are killed.
  */
-static int hand_over(struct hunt *h)
+static int hand_over(const struct hunt *h)
 {
 	const struct sem_pool *p = h->pool;
-	if (!p->borrowed)
-		return 0;
-	for (unsigned i = 0; i < h->got; i++) {
+	int r = 0;
+	for (unsigned i = 0; i < h->got && p->borrowed && !r; i++) {
 		unsigned byte = POOL_SLOTS + h->claimed[i];
-		int r = unlock(p->gate, byte, byte);
+		r = unlock(p->gate, byte, byte);
 		if (!r)
 			r = sync_poolfile_lock(p->fd, byte, byte, SYNC_EXCLUSIVE, false);
-		if (!r)
-			continue;
-		while (i-- > 0) {
-			byte = POOL_SLOTS + h->claimed[i];
-			if (unlock(p->fd, byte, byte))
-				break;
-		}
-		return r == -EAGAIN ? -ERESTART : r;
 	}
-	return 0;
+	return r == -EAGAIN ? -ERESTART : r;
+}
+
+/*
+ * A drain needs no GATE: it may have come, and found all slots free, since we looked at the size. It closed the pool
+ * before that, so who has locks now sees it.
+ */
+static int look_for_drain(const struct hunt *h)
+{
+	struct sync_poolinfo info = {0};
+	int r = sync_poolfile_info(h->pool->gate, &info);
+	return r ? r : info.size ? 0 : -ERESTART;
 }
 
 static int settle(struct hunt *h)
@@ -450,6 +454,8 @@ static int settle(struct hunt *h)
 	int r = grow(p, p->count + h->got);
 	if (!r)
 		r = hand_over(h);
+	if (!r)
+		r = look_for_drain(h);
 	if (r)
 		return r;
 	if (!p->fd_count)

@@ -83,9 +83,8 @@ static bool merge_holder(struct sync_survey *s, struct sync_node *node,
 {
 	for (size_t i = 0; i < node->count; i++) {
 		struct sync_sight *g = &node->sights[i];
-		if (g->waiting || g->has || g->asker != line->pid ||
-		    strcmp(g->kind, line->kind) != 0 || g->mode != line->mode ||
-		    !same_range(&g->range, &line->range))
+		if (!g->asker || g->asker != line->pid || strcmp(g->kind, line->kind) != 0 ||
+		    g->mode != line->mode || !same_range(&g->range, &line->range))
 			continue;
 		bool again = g->told && line->mode == SYNC_EXCLUSIVE;
 		g->told = true;

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "counts.h"
+#include "forbid.h"
 #include "libsync.h"
 #include "tap.h"
 
@@ -260,6 +262,30 @@ static int attend(void *q)
 	return sync_queue_attend(q, NULL);
 }
 
+/*
+ * A kernel that has no memory left for a lock on which somebody is to wait. In a process of its own, as the
+ * filter stays; it answers with the errno.
+ */
+static void without_locks(struct sync_queue *full)
+{
+	static const char claim[] = "who cannot wait for the last receiver to go is told why";
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sync_queue_watch *w = NULL;
+		if (forbid_with(SYS_fcntl, 1, F_OFD_SETLKW, ENOLCK))
+			_exit(ENOSYS);
+		if (sync_queue_watch_open(&full, 1, SYNC_UNTIL_UNREAD, &w))
+			_exit(1);
+		_exit((int)-next(w, 9000));
+	}
+	int status = 0;
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == ENOSYS)
+		tap_skip("no seccomp here", claim);
+	else
+		ok(WIFEXITED(status) && WEXITSTATUS(status) == ENOLCK, claim);
+}
+
 static void unread(void)
 {
 	if (under_memcheck()) {
@@ -283,6 +309,7 @@ static void unread(void)
 		;
 	ok(next(w, 50) == -ETIMEDOUT, "a full queue has none");
 	ok(under_signals(wait_for_ever, w) == -EINTR, "a handler ends a wait without a deadline");
+	without_locks(q);
 	ok(sync_queue_has_receiver(q) == 1, "the receiver is seen all the while");
 	struct sender two = start_sender(name_a, RECEIVER);
 	end_sender(&one, SIGKILL);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include "forbid.h"
 #include "semutil.h"
 
 /* The pool's file, whether it is there or not. */
@@ -636,6 +637,107 @@ static void drains(void)
 	kid_kill(&drainer);
 }
 
+/* ---- who comes between two calls of a wait ---- */
+
+/* Of the test itself, once: before a slot is locked, by this descriptor (-1: by any), after so many that were. */
+static struct {
+	int fd;
+	unsigned after;
+	void (*meet)(void);
+} between;
+
+static void come_between(int fd, unsigned after, void (*meet)(void))
+{
+	between.fd = fd;
+	between.after = after;
+	between.meet = meet;
+}
+
+/* All of the library's locks come here. */
+int fcntl(int fd, int cmd, ...)
+{
+	va_list args;
+	va_start(args, cmd);
+	void *arg = va_arg(args, void *);
+	va_end(args);
+	const struct flock *record = arg;
+	if (between.meet && cmd == F_OFD_SETLK && record->l_start >= 4096 &&
+	    record->l_type == F_WRLCK && (between.fd == -1 || between.fd == fd) &&
+	    between.after-- == 0) {
+		void (*meet)(void) = between.meet;
+		between.meet = NULL;
+		meet();
+	}
+	return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+static struct kid drainer;
+static int drained;
+
+static void meet_drain(void)
+{
+	drained = ASK(&drainer, drain, .ms = LIMIT_MS);
+}
+
+/* A drain that succeeds has seen all permits back, and there is none any more. */
+static void drained_between(void)
+{
+	make_tag("between", 1);
+	drainer = kid_with("between");
+	struct sync_sem *s = open_sem("between");
+	come_between(-1, 0, meet_drain);
+	drained = NO_ANSWER;
+	is(sync_sem_wait(s, 1, 0, SYNC_NOW), -ETIMEDOUT,
+	   "a pool is drained just when a permit is taken: it is not");
+	is(drained, 0, "as the drain has ended by then");
+	sync_sem_close(s);
+	resize_to("between", 1);
+	int fd = open(file_of("between"), O_RDWR | O_CLOEXEC);
+	s = borrow("between", fd);
+	come_between(fd, 0, meet_drain);
+	drained = NO_ANSWER;
+	is(sync_sem_wait(s, 1, 0, SYNC_NOW), -ETIMEDOUT,
+	   "nor just when it is handed to the caller's descriptor");
+	is(drained, 0, "as the drain has ended by then");
+	resize_to("between", 1);
+	is(value_of("between"), 1, "nothing is owned then");
+	sync_sem_close(s);
+	close(fd);
+	kid_kill(&drainer);
+}
+
+static int looking = -1;
+
+static void look_away(void)
+{
+	close(looking);
+}
+
+/* As a drain has all slots for a moment, till it is done. */
+static void look_at_all(void)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_start = 4096 + 1, .l_len = 4095};
+	looking = open(file_of("moment"), O_RDWR | O_CLOEXEC);
+	need(!fcntl(looking, F_OFD_SETLK, &all), "lock what is free");
+	come_between(-1, 0, look_away);
+}
+
+static void looked_between(void)
+{
+	struct timespec limit;
+	make_tag("moment", 2);
+	int fd = open(file_of("moment"), O_RDWR | O_CLOEXEC);
+	struct sync_sem *s = borrow("moment", fd);
+	come_between(fd, 1, look_at_all);
+	is(sync_sem_wait(s, 2, 0, in_ms(LIMIT_MS, &limit)), 0,
+	   "who hands over two, and finds one of them locked for a moment, begins anew");
+	claim(looking >= 0 && !between.meet, "when that is over");
+	is(value_of("moment"), 0, "and both are owned");
+	sync_sem_close(s);
+	close(fd);
+	is(value_of("moment"), 2, "by the descriptor");
+}
+
 JOB(many_fds)
 {
 	struct rlimit limit;
@@ -812,6 +914,48 @@ static void damaged_later(void)
 	sync_sem_close(s);
 	unlink(file_of("cut"));
 	make_tag("cut", 1); /* so that its directory goes, too */
+}
+
+/* ---- file systems that cannot all that others can ---- */
+
+/* As many are; on each libc open() is another call. */
+JOB(without_tmpfiles)
+{
+	int r = forbid_with(SYS_openat, 2, O_TMPFILE, EOPNOTSUPP);
+#ifdef SYS_open
+	r = r ? r : forbid_with(SYS_open, 1, O_TMPFILE, EOPNOTSUPP);
+#endif
+	return r;
+}
+
+/* As FAT is. */
+JOB(without_links)
+{
+	int r = forbid_call(SYS_linkat, EPERM);
+#ifdef SYS_link
+	r = r ? r : forbid_call(SYS_link, EPERM);
+#endif
+	return r;
+}
+
+static void poor_disks(void)
+{
+	struct kid k = start_kid();
+	if (ASK(&k, without_tmpfiles)) {
+		skip("no seccomp here", "file systems without O_TMPFILE or links");
+		kid_kill(&k);
+		return;
+	}
+	need(ASK(&k, close_fd, .fd = STDIN_FILENO) == 0, "close its input");
+	is(ASK(&k, open_it, .tag = "poor", .flags = SYNC_SEM_CREATE, .initial = 2), 0,
+	   "without O_TMPFILE a pool is made, also with nothing open as standard input");
+	is(value_of("poor"), 2, "and others have it, too");
+	need(ASK(&k, without_links) == 0, "forbid links");
+	is(ASK(&k, open_it, .tag = "poorer", .flags = SYNC_SEM_CREATE, .initial = 2), -EPERM,
+	   "who cannot make one, as there are no links either, is told so");
+	is(value_of("poorer"), -ENOENT, "and there is none");
+	kid_kill(&k);
+	remove_wake("poorer");
 }
 
 /* Who waits must end up with a permit of the pool that the name leads to. At no moment is there none. */
@@ -1032,13 +1176,13 @@ static void threads(void)
 int main(int argc, char **argv)
 {
 	static void (*const tests[])(void) = {
-		places,      weights,       overtaking,    collected,        sets,
-		failed_sets, folded,        asked_again,   had_before_sets,  crossing,
-		by_fd,       wrong_fds,     fds_and_heirs, numbers,          owners,
-		labels,      grows,         shrinks,       too_small,        closes,
-		drains,      damaged_files, other_kinds,   rights,           damaged_later,
-		replaced,    wake_removed,  threads,       wake_directories, execs_with_threads,
-		full_pools,
+		places,      weights,       overtaking,      collected,        sets,
+		failed_sets, folded,        asked_again,     had_before_sets,  crossing,
+		by_fd,       wrong_fds,     fds_and_heirs,   numbers,          owners,
+		labels,      grows,         shrinks,         too_small,        closes,
+		drains,      damaged_files, other_kinds,     rights,           damaged_later,
+		replaced,    wake_removed,  threads,         wake_directories, execs_with_threads,
+		full_pools,  poor_disks,    drained_between, looked_between,
 	};
 	if (is_executed(argc, argv))
 		return be_executed(argv[2]);
