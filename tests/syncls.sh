@@ -38,7 +38,8 @@ fields() {
 	# shellcheck disable=SC2086 # words
 	syncls --json "$@" | perl ask.pl field $list
 }
-# A waiter whom a timer has just interrupted is in no call for a moment.
+# A waiter whom a timer has just interrupted is in no call for a moment. Nor does it wait: who asks for all of several
+# waiters, asks again.
 people() {
 	list=$1 fields=$2 looks=0
 	shift 2

@@ -73,8 +73,11 @@ wait_for waiting $g lock fcntl:R
 check "byte ranges: ofd holders, each with its own" test "$(people holders 'pid mode start length' lock ofd:R)" = \
 	"$a exclusive 10 5; $b shared 20 5; $c shared 20 5"
 check "fcntl holders apart" test "$(people holders 'pid start length' lock fcntl:R)" = "$d 100 0"
-check "and waiters with exactly the range that each wants" test "$(people waiters 'pid mode start length call' lock ofd:R); $(people waiters 'pid start length' lock fcntl:R)" = \
-	"$e exclusive 12 1 fcntl; $f exclusive 24 3 fcntl; $g 11 2"
+ranges_wanted() {
+	test "$(people waiters 'pid mode start length call' lock ofd:R); $(people waiters 'pid start length' lock fcntl:R)" = \
+		"$e exclusive 12 1 fcntl; $f exclusive 24 3 fcntl; $g 11 2"
+}
+check "and waiters with exactly the range that each wants" wait_for ranges_wanted
 kill $a $b $c $d
 wait 2>/dev/null
 
@@ -92,8 +95,10 @@ d=$!
 wait_for waiting $d lock ofd:Q
 release go
 wait_for waiting $b lock ofd:Q
-check "each waiter's own range and mode, whoever came first" test "$(people waiters 'pid mode start length' lock ofd:Q)" = \
-	"$b shared 1 1; $c exclusive 1 1; $d exclusive 7 2"
+modes_wanted() {
+	test "$(people waiters 'pid mode start length' lock ofd:Q)" = "$b shared 1 1; $c exclusive 1 1; $d exclusive 7 2"
+}
+check "each waiter's own range and mode, whoever came first" wait_for modes_wanted
 kill $a
 wait 2>/dev/null
 
