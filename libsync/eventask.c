@@ -323,6 +323,8 @@ SYNC_API int sync_event_list(struct sync_event_entry **list, size_t *count)
 		if (parse(line, &uid, &name) && (!geteuid() || uid == geteuid()))
 			r = add(&l, uid, name);
 	}
+	if (!r && !feof(f))
+		r = -errno;
 	free(line);
 	fclose(f);
 	if (!r && !l.entries && !(l.entries = calloc(1, sizeof(*l.entries))))

@@ -168,7 +168,8 @@ int sync_proc_fd_locks(pid_t pid, int fd, sync_proc_lock_fn *each, void *arg)
 		if (!strncmp(text, "lock:", 5) && sync_proc_lock_parse(text + 5, &line))
 			each(&line, arg);
 	}
+	int r = feof(file) ? 0 : -errno;
 	free(text);
 	fclose(file);
-	return 0;
+	return r;
 }

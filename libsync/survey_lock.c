@@ -116,6 +116,8 @@ static int read_locks(struct sync_survey *s,
 		if (sync_proc_lock_parse(text, &line))
 			each(s, &line);
 	}
+	if (!feof(file))
+		s->no_memory = true; /* for a line, of us or of the kernel */
 	free(text);
 	fclose(file);
 	return 0;
