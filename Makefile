@@ -158,12 +158,13 @@ valgrind: all units
 
 # Whoever the test runs a program as, it is to leave its figures; and say nothing where it cannot.
 instrumented := B=build/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' LDFLAGS=--coverage
+# Without storm-fault: what is stopped while it writes its figures holds a lock that whoever ends then waits for.
 coverage:
 	$(MAKE) $(instrumented) all units
 	rm -rf build/coverage/figures
 	find build/coverage -name '*.gcda' -exec rm {} +
 	find build/coverage -type d -exec chmod a+rwx {} +
-	-umask 0; GCOV_ERROR_FILE=/dev/null $(MAKE) $(instrumented) EXEC=build-aux/coverage-run check
+	-umask 0; GCOV_ERROR_FILE=/dev/null $(MAKE) $(instrumented) EXEC=build-aux/coverage-run SKIP=storm-fault check
 	build-aux/coverage build/coverage
 
 bench: all

@@ -106,6 +106,7 @@ check "each event is in the list once" sh -c "syncls --json event |
 evfd latch $N 8 &
 a=$!
 wait_for waiting $a event $N
+check "by either of its names" test "$(field name event holder:$N)" = $N
 check "who waits for it" test "$(people waiters 'pid call' event $N | cut -d' ' -f1)" = $a
 evfd add $N
 wait $a
