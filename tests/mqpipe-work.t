@@ -479,12 +479,15 @@ wait $observer
 check "killed, and the queue is full: it stays in the journal" test "$(find journal -name 'slot.*' | wc -l)" -eq 1
 check "so it is not lost" test "$(mqpipe work --journal=journal -e $Q -- cat 2>/dev/null | tr -d '\n')" = 123456789
 mqpipe send $Q 1 2
+rm -f pids
 observe mqpipe work $Q -- sh slow-first
-wait_for messages_are $Q 1
+wait_for test -s pids
+job=$(cat pids)
 kill -KILL "$worker"
 wait $observer
 check "without one, what runs is lost, and no more" test "$(all $Q)" = 2,
 go_on
+wait_for ended "$job" # or a later one would go on in its place
 
 # --- when it ends ---
 
