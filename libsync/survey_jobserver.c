@@ -201,10 +201,13 @@ static bool could_be_pool(const struct sync_node *n, struct stat *st)
 static void add_found(struct sync_survey *s, const struct sync_node *n)
 {
 	struct stat st;
-	char *path =
-		could_be_pool(n, &st) ? strndup(n->path, strlen(n->path) - strlen(".lock")) : NULL;
+	if (!could_be_pool(n, &st))
+		return;
+	char *path = strndup(n->path, strlen(n->path) - strlen(".lock"));
 	if (path)
 		add_pool(s, path, n->path, &st);
+	else
+		s->no_memory = true;
 	free(path);
 }
 
