@@ -147,8 +147,8 @@ struct sync_lock_want {
  * Take all N locks or none. WANTS is sorted by device, inode and start, and locks are
  * taken in that order, so that callers who overlap cannot deadlock whatever order they
  * name. Wants that overlap are folded into one lock of the stronger mode, kept by the first
- * of them, of equals by an exclusive one; one that was held before and is folded now is released first. On failure *failed, if
- * not NULL, is the lock that could not be had.
+ * of them, of equals by an exclusive one; one that was held before and is folded now is
+ * released first. On failure *failed, if not NULL, is the lock that could not be had.
  * Returns as sync_lock_acquire().
  */
 int sync_lock_acquire_all(struct sync_lock_want *wants, size_t n, const struct timespec *deadline,
