@@ -7,6 +7,7 @@
 #	fields 'FIELDS' TYPE NAME	of the same
 #	pids LIST TYPE NAME		of its holders, waiters or users, in the order of pids
 #	people LIST 'FIELDS' TYPE NAME	those fields of each, in the order of pids
+#	same "A; B" "C; D"		the same ones: who was started last may have the lower pid
 #	waiting PID TYPE NAME		it waits there
 
 ${CC:-cc} -O1 -D_GNU_SOURCE ${SANITIZE:+-fsanitize=$SANITIZE} "$TOP/tests/fixture/own.c" -o own -lpthread -lrt ||
@@ -57,6 +58,9 @@ pids() {
 	list=$1
 	shift
 	people "$list" pid "$@" | tr -d ';'
+}
+same() {
+	test "$(printf '%s\n' "$1" | sed 's/; /\n/g' | sort)" = "$(printf '%s\n' "$2" | sed 's/; /\n/g' | sort)"
 }
 waiting() {
 	who=$1
