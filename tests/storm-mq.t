@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 tools=$(dirname "$(command -v mqpipe)")
-messages=20000 small=5 large=20
+messages=20000 small=2 large=8
 [ -z "${SANITIZE-}" ] || messages=4000 small=1 large=4 # such an mqpipe is slow
 unset STORM_FAULT
 
