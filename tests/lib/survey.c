@@ -51,7 +51,7 @@ static void without_sysv(const char *what, long call, unsigned type)
 #define __GLIBC_PREREQ(major, minor) 0
 #endif
 #if __GLIBC_PREREQ(2, 33)
-/* Bytes that malloc has given away, after COUNT surveys; some that were freed are kept, and count. */
+/* Bytes that malloc has given away, after COUNT surveys; some that were freed are kept for their size, and count. */
 static size_t used_after(int count)
 {
 	const struct sync_survey_opts opts = {.types = SYNC_TYPE_MQ};
@@ -71,9 +71,13 @@ static void leaves_nothing(void)
 		tap_skip("no queue can be made here", "a survey leaves no memory");
 		return;
 	}
-	size_t before = used_after(20);
-	ok(used_after(100) < before + 100 * sizeof(struct sync_object),
-	   "a survey leaves no memory");
+	/* Others' queues come and go, and with each new size more is kept; but only what is lost grows each time. */
+	bool grows = true;
+	for (int i = 0; i < 10 && grows; i++) {
+		size_t before = used_after(20);
+		grows = used_after(100) >= before + 100 * sizeof(struct sync_object);
+	}
+	ok(!grows, "a survey leaves no memory");
 	sync_queue_unlink(q);
 	sync_queue_close(q);
 }
