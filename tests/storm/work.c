@@ -5,7 +5,7 @@
  * Usage: work-storm [-s SEED] [-n JOBS] [-w WORKERS] [-i USEC] [-j] BINDIR JOB
  * In an empty directory. A worker that was killed is replaced at once. USEC is between two kills, 0: none; of three, one is
  * of a worker and two are of jobs. When all has been sent and taken, the workers are told to end, and a last one sees
- * to what is left. On a slow machine one job may be killed a hundred times, so --tries has no end. -j: with a journal.
+ * to what is left. On a slow machine one job may be killed a hundred times, so --tries is high. -j: with a journal.
  * What has happened is left for work-check:
  *	log		lines of jobs: "begin|end NUMBER ATTEMPT WORKER PID"
  *	events/WORKER	--events of each worker, which are numbered from 0
