@@ -38,12 +38,14 @@ bool tree_look(int pid, struct tree_process *out)
 	buf[n] = '\0';
 	/* The command in parentheses may hold anything, so count from the last one. */
 	const char *s = strrchr(buf, ')');
+	long threads;
 	if (!s || sscanf(s,
 			 ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			 "%*d %*d %llu",
-			 &state, &out->parent, &out->start) != 3)
+			 "%ld %*d %llu",
+			 &state, &out->parent, &threads, &out->start) != 4)
 		return false;
-	out->dead = state == 'Z' || state == 'X';
+	/* The state is that of the main thread, which the others may outlive. */
+	out->dead = (state == 'Z' || state == 'X') && threads <= 1;
 	return true;
 }
 

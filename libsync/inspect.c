@@ -159,6 +159,7 @@ SYNC_API int sync_lock_held_at(const struct sync_lock *l, pid_t pid, int fd, enu
 		pid = getpid();
 	else if (pid != getpid() && !sync_proc_is_ancestor(pid))
 		return SYNC_UNLOCKED;
+	pid = sync_proc_thread(pid);
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
 	if (stat(path, &st))
 		return errno == ENOENT ? SYNC_UNLOCKED : -errno;
@@ -183,6 +184,7 @@ SYNC_API int sync_lock_held_by(const struct sync_lock *l, pid_t pid)
 	int r = sync_lockfile_identity(l, &dev, &ino);
 	if (r)
 		return r;
+	pid = sync_proc_thread(pid);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	DIR *dir = opendir(path);
 	if (!dir)

@@ -239,13 +239,18 @@ MUST_CHECK int sync_inspect_permits(const char *path, struct sync_owner **list, 
 
 struct sync_proc {
 	pid_t parent;
-	bool stopped;
-	uint64_t start; /* clock ticks after boot */
+	bool stopped, ended; /* its main thread */
+	uint64_t start;      /* clock ticks after boot */
 };
 
 /* Read a whole small file below /proc into BUF, NUL-terminated; its length or -errno. */
 ssize_t sync_proc_read(const char *path, char *buf, size_t size);
 MUST_CHECK int sync_proc_stat(pid_t pid, struct sync_proc *out);
+/*
+ * The thread of PID by which /proc shows its files, maps and command: PID, or if the main thread has ended, which
+ * others may outlive, one of those.
+ */
+pid_t sync_proc_thread(pid_t pid);
 /* Fill in uid, since, stopped, name and command of o->pid. */
 void sync_proc_describe(struct sync_owner *o);
 /* Of ours; PID is not 0. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers for what /proc says of a process and of locks. Every field may be hostile or gone. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -54,6 +56,7 @@ int sync_proc_stat(pid_t pid, struct sync_proc *out)
 		return -EIO;
 	out->parent = parent;
 	out->stopped = state == 'T' || state == 't';
+	out->ended = state == 'Z' || state == 'X';
 	out->start = start;
 	return 0;
 }
@@ -66,6 +69,43 @@ bool sync_proc_is_ancestor(pid_t pid)
 		if (sync_proc_stat(p.parent, &p))
 			return false;
 	return true;
+}
+
+static bool shows_files(pid_t pid)
+{
+	char path[PATH_SIZE];
+	bool found = false;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return false;
+	for (struct dirent *d = readdir(dir); d && !found; d = readdir(dir))
+		found = d->d_name[0] != '.';
+	closedir(dir);
+	return found;
+}
+
+pid_t sync_proc_thread(pid_t pid)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	struct sync_proc p;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	/* Links: its name, ".", and one for each thread */
+	if (stat(path, &st) || st.st_nlink == 3 || sync_proc_stat(pid, &p) || !p.ended)
+		return pid;
+	DIR *dir = opendir(path);
+	if (!dir)
+		return pid;
+	pid_t found = pid;
+	for (struct dirent *d = readdir(dir); d && found == pid; d = readdir(dir)) {
+		uint64_t tid;
+		if (!sync_name_number(d->d_name, strlen(d->d_name), INT32_MAX, &tid) &&
+		    shows_files((pid_t)tid))
+			found = (pid_t)tid;
+	}
+	closedir(dir);
+	return found;
 }
 
 static int64_t start_to_epoch(uint64_t ticks)
@@ -83,6 +123,8 @@ static void read_command(struct sync_owner *o)
 	ssize_t n = read_of(o->pid, "comm", o->name, sizeof(o->name));
 	o->name[n > 0 ? strcspn(o->name, "\n") : 0] = '\0';
 	n = read_of(o->pid, "cmdline", o->command, sizeof(o->command));
+	if (!n)
+		n = read_of(sync_proc_thread(o->pid), "cmdline", o->command, sizeof(o->command));
 	while (n > 0 && !o->command[n - 1])
 		n--;
 	for (ssize_t i = 0; i < n; i++)

@@ -395,7 +395,7 @@ static bool find_server(const struct sync_object *o, const struct sync_node *nod
 		const struct sync_sight *g = &node->sights[i];
 		if (!g->has || g->fd < 0)
 			continue;
-		snprintf(path, size, "/proc/%d/fd/%d", (int)g->pid, g->fd);
+		snprintf(path, size, "/proc/%d/fd/%d", (int)sync_proc_thread(g->pid), g->fd);
 		if (!stat(path, &st) && st.st_dev == o->identity[0] &&
 		    st.st_ino == o->identity[1]) {
 			sync_jobserver_ledger(ledger, sizeof(ledger), AT_FDCWD, path, &st);

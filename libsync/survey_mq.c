@@ -192,7 +192,8 @@ static void add_found(struct sync_survey *s, struct sync_node *node)
 		if (!g->has || g->fd < 0)
 			continue;
 		/* By a descriptor that has it */
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)g->pid, g->fd);
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)sync_proc_thread(g->pid),
+			 g->fd);
 		int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			continue;

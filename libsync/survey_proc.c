@@ -41,7 +41,8 @@ struct handle {
 struct look {
 	struct sync_survey *s;
 	pid_t pid;
-	int dir, fds; /* /proc/PID, /proc/PID/fd */
+	pid_t thread; /* by which we look at it: the main one, or one that has outlived it */
+	int dir, fds; /* /proc/THREAD, /proc/THREAD/fd */
 	bool match;   /* it has what we look for alone */
 	uint64_t began;
 	int same_ipc; /* -1 not known yet */
@@ -190,7 +191,7 @@ static bool is_queue(struct look *l, int fd, const struct stat *st)
 	/* Not of what a server has to be asked for: a queue is in memory, with device major 0. */
 	if (st->st_dev > 0xff || s->device_count == sizeof(s->devices) / sizeof(s->devices[0]))
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)l->pid, fd);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)l->thread, fd);
 	if (statfs(path, &fs))
 		return false;
 	s->devices[s->device_count].dev = st->st_dev;
@@ -269,11 +270,14 @@ static void look_at_anonymous(struct look *l, int fd)
 		remember(l, &(struct handle){.fd = fd});
 }
 
-static void look_at_fds(struct look *l, DIR *dir)
+/* False if there is none. */
+static bool look_at_fds(struct look *l, DIR *dir)
 {
+	bool any = false;
 	l->fds = dirfd(dir);
 	for (int fd = next_number(dir); fd >= 0; fd = next_number(dir)) {
 		struct stat st;
+		any = true;
 		if (!stat_fd(l, fd, &st) || S_ISSOCK(st.st_mode))
 			continue;
 		if (!(st.st_mode & S_IFMT))
@@ -281,6 +285,7 @@ static void look_at_fds(struct look *l, DIR *dir)
 		else
 			look_at_file(l, fd, &st);
 	}
+	return any;
 }
 
 /* ---- 3: what is mapped ---- */
@@ -593,26 +598,34 @@ static bool is_kernel_thread(pid_t pid)
 	return sync_proc_read(path, buf, sizeof(buf)) <= 0;
 }
 
-static void look_at_process(struct look *l)
+static void look_by(struct look *l, pid_t thread)
 {
 	char path[32];
-	snprintf(path, sizeof(path), "/proc/%d", (int)l->pid);
+	pid_t next = thread;
+	l->thread = thread;
+	snprintf(path, sizeof(path), "/proc/%d", (int)thread);
 	l->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (l->dir < 0)
 		return;
 	int fd = openat(l->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (dir) {
-		look_at_fds(l, dir);
-		look_at_maps(l);
-		look_at_threads(l);
+		if (!look_at_fds(l, dir))
+			next = sync_proc_thread(l->pid);
+		if (next == thread) {
+			look_at_maps(l);
+			look_at_threads(l);
+		}
 		closedir(dir);
 	} else if (fd >= 0) {
 		close(fd); /* it has ended just now */
-	} else if (errno == EACCES && !is_kernel_thread(l->pid)) {
-		l->s->hidden++;
+	} else if (errno == EACCES) {
+		next = sync_proc_thread(l->pid);
+		l->s->hidden += next == thread && !is_kernel_thread(l->pid);
 	}
 	close(l->dir);
+	if (next != thread)
+		look_by(l, next);
 }
 
 int sync_survey_look(struct sync_survey *s)
@@ -627,7 +640,7 @@ int sync_survey_look(struct sync_survey *s)
 		l.began = 0;
 		l.same_ipc = -1;
 		l.count = 0;
-		look_at_process(&l);
+		look_by(&l, pid);
 	}
 	closedir(dir);
 	free(l.handles);
