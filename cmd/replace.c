@@ -43,12 +43,15 @@
 
 /*
  * So often in a row we look before we believe that the holder cannot be seen, if the lock is held; or, if it is
- * free, that it is not just changing hands.
+ * free, that it is not just changing hands. Between two looks we wait for the lock a little: of a process that ends and
+ * has inherited it, nothing is to be seen for a moment in which it is still held.
  */
 #define LOOKS 50
+#define A_LITTLE 40000000 /* ns */
 
 struct person {
 	int pid, fd;
+	bool ending; /* not to be seen any more, nor to be asked, but waited for */
 	bool holds, ask;
 };
 
@@ -122,6 +125,12 @@ static bool was_asked(int pid)
 	return false;
 }
 
+static bool is_ending(int pid)
+{
+	struct tree_process p;
+	return tree_look(pid, &p) && p.ending;
+}
+
 static bool is_closed_to_us(int pid)
 {
 	char path[32];
@@ -152,7 +161,7 @@ static void ask(const struct person *p)
 		refuse(NULL, "no memory");
 	me.asked = more;
 	me.asked[me.count++] = *p;
-	if (!peer_ask(p->fd, me.signo) && me.set->common->verbose)
+	if (!p->ending && !peer_ask(p->fd, me.signo) && me.set->common->verbose)
 		warn("asked pid %d, which holds %s, to end", p->pid,
 		     quote(sync_lock_name(me.lock)));
 }
@@ -175,15 +184,16 @@ static enum sight pin_all(const struct view *v, struct person *people, size_t *n
 			return OURSELVES;
 		for (size_t k = 0; k < *n; k++)
 			known = known || people[k].pid == o->pid;
-		/* The kernel's list alone may name one who came or went while we looked. */
-		if (!o->seen && is_closed_to_us(o->pid))
+		bool ending = !o->seen && is_ending(o->pid);
+		if (!o->seen && !ending && is_closed_to_us(o->pid))
 			refuse(o, "it cannot be looked into: replace it as its user, or as root");
-		if (!o->seen)
+		/* The kernel's list alone may name one who came or went while we looked. */
+		if (!o->seen && !ending)
 			continue;
 		sight = SOMEBODY;
 		int fd = known ? -1 : pin(o);
 		if (fd >= 0)
-			people[(*n)++] = (struct person){.pid = o->pid, .fd = fd};
+			people[(*n)++] = (struct person){.pid = o->pid, .fd = fd, .ending = ending};
 	}
 	return sight;
 }
@@ -219,7 +229,7 @@ static enum sight ask_holders(void (*before)(void))
 	if (sight == SOMEBODY)
 		sight = NOBODY;
 	for (size_t i = 0; i < n; i++) {
-		people[i].holds = holds(people[i].pid);
+		people[i].holds = people[i].ending || holds(people[i].pid);
 		if (people[i].holds && sight == NOBODY)
 			sight = SOMEBODY;
 	}
@@ -242,9 +252,11 @@ static enum sight ask_holders(void (*before)(void))
 /* Is it held at all? In the moment in which it changes hands it is not. */
 static bool is_free(void)
 {
+	struct timespec soon;
 	int r;
+	sync_deadline_in(A_LITTLE, &soon);
 	do
-		r = sync_lock_acquire(me.probe, me.mode, SYNC_NOW);
+		r = sync_lock_acquire(me.probe, me.mode, &soon);
 	while (r == -EINTR);
 	if (!r)
 		(void)sync_lock_release(me.probe);

@@ -23,6 +23,8 @@
 #include "parse.h"
 #include "tree.h"
 
+#define PF_EXITING 0x4 /* linux/sched.h, which is not for us; proc_pid_stat(5) */
+
 bool tree_look(int pid, struct tree_process *out)
 {
 	char buf[1024];
@@ -38,14 +40,16 @@ bool tree_look(int pid, struct tree_process *out)
 	buf[n] = '\0';
 	/* The command in parentheses may hold anything, so count from the last one. */
 	const char *s = strrchr(buf, ')');
+	unsigned flags;
 	long threads;
 	if (!s || sscanf(s,
-			 ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			 ") %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
 			 "%ld %*d %llu",
-			 &state, &out->parent, &threads, &out->start) != 4)
+			 &state, &out->parent, &flags, &threads, &out->start) != 5)
 		return false;
 	/* The state is that of the main thread, which the others may outlive. */
 	out->dead = (state == 'Z' || state == 'X') && threads <= 1;
+	out->ending = flags & PF_EXITING && !out->dead;
 	return true;
 }
 

@@ -8,7 +8,8 @@
 /* What /proc says of a process. */
 struct tree_process {
 	int parent;
-	bool dead; /* not yet reaped */
+	bool dead;   /* not yet reaped */
+	bool ending; /* its main thread is: what that has is out of sight, and not free yet */
 	unsigned long long start;
 };
 bool tree_look(int pid, struct tree_process *out);

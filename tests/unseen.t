@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Who has something, where /proc does not show it at first sight: by a thread that has outlived the main one, whose files,
-# maps and command are gone there.
+# maps and command are gone there; by a descriptor that is under way in a socket; as one that is just about to end.
 # shellcheck disable=SC2317 # functions are called through check and status_is
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -66,4 +66,35 @@ timeout -s KILL 60 lockrun --max-run=200ms --kill-after=200ms M sh -c './own out
 status=$?
 check "--max-run: it is killed with all the others (status $status)" test $status -eq 124
 report $(($(pids holders lock X 2>/dev/null | wc -w) != 0)) "none is left"
+
+# --- a descriptor that is under way ---
+
+made flight F
+a=$!
+status_is 77 "77: --replace of a lock whose holder cannot be seen" lockrun --replace F true
+says "lockrun: cannot replace the holder of 'F': it cannot be seen from here*" "that is said"
+check "nobody was signalled" kill -0 $a
+kill $a
+made flight G until-asked
+a=$!
+status_is 0 "one that lets go in a moment was about to end" lockrun -w 60 --replace G true
+[ $status -eq 0 ] || kill $a
+wait $a
+report $? "and was not signalled"
+
+# --- one that gives up much memory, and then its files ---
+
+# For a user other than root it is closed meanwhile. It has been killed, and is not to be asked.
+mkdir -m 777 theirs
+lockrun=$(anybodys_bin)/lockrun
+cat >theirs/replaced <<'SH'
+perl -e 'use Fcntl ":flock"; open my $l, ">>", "L" or die; flock $l, LOCK_EX or die; my $x = "x" x 3e8; print "up\n"; close STDOUT; sleep 600' >up & # ok: a job
+read -r _ <up
+kill -KILL $!
+exec "$1" -w 60 --replace L true
+SH
+mkfifo -m 666 theirs/up
+as_user() { if [ "$(id -u)" -eq 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; else "$@"; fi; }
+five_times() { for _ in 1 2 3 4 5; do as_user sh -c 'cd theirs && . ./replaced' sh "$lockrun" || return; done; }
+status_is 0 "who is killed is waited for, and not closed to its own user" five_times
 done_testing
