@@ -12,7 +12,7 @@
  *	-i USEC		mean time between two kills; 0: nobody is killed
  *	-r		senders are spared
  *	-s SEED
- *	-t SECONDS	who has not come to an end by then is stuck
+ *	-t SECONDS	who has not come to an end by then is stuck; nobody is killed in the second half
  *
  * A sender sends a stream of numbered messages, "PRIORITY<TAB>STREAM SEQ ...". Nobody but a killed one itself
  * knows how many it has sent, so the next has a stream of its own.
@@ -328,18 +328,21 @@ static bool refill(void)
 static void rage(uint64_t end)
 {
 	uint64_t strike_at = next_strike();
+	/* Where each is killed before it comes to its end, nobody is stuck. */
+	uint64_t calm = end - opts.seconds * 500000;
 	while (refill() || queued()) {
 		uint64_t now = now_usec();
 		if (now > end || failed >= 10) {
 			stuck += now > end;
 			return;
 		}
-		if (opts.interval && now >= strike_at) {
+		bool strikes = opts.interval && now < calm;
+		if (strikes && now >= strike_at) {
 			strike();
 			strike_at = next_strike();
 		}
 		uint64_t wake = now + 10000; /* the queue's end is no child's */
-		sleep_until(opts.interval && strike_at < wake ? strike_at : wake);
+		sleep_until(strikes && strike_at < wake ? strike_at : wake);
 		reap(false);
 	}
 }

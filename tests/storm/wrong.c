@@ -121,8 +121,10 @@ static void release(int fd)
 	if (rm && !fault("unlink-late"))
 		unlink(opts.lock);
 	flock(fd, LOCK_UN);
-	if (rm && fault("unlink-late"))
+	if (rm && fault("unlink-late")) {
+		nap(300);
 		unlink(opts.lock);
+	}
 }
 
 static int run(int fd)
