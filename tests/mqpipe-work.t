@@ -284,6 +284,15 @@ mqpipe work -q --tries 4 --backoff=50ms --events=events -e $Q -- false
 check "--backoff: each delay is twice as long, at least" \
 	sh -c 'perl delays events | awk "BEGIN { least = 0.049 } { bad += \$1 < least; least = 2 * least } END { exit bad || NR != 3 }"'
 mqpipe dead -q --drop $Q
+cpu_of() { # DELAY: seconds of processor time for three tries
+	mqpipe send $Q x
+	perl -e 'system @ARGV; my @t = times; print $t[2] + $t[3], "\n"' mqpipe work -q --tries 3 "--backoff=$1" -e $Q -- false
+	mqpipe dead -q --drop $Q
+}
+hurried=$(cpu_of 0)
+calm=$(cpu_of 900ms)
+check "to wait for that takes no processor time (it took $hurried s without, $calm s with 2.7 s)" \
+	awk "BEGIN { exit !($calm < $hurried + 0.3) }"
 : >log
 mqpipe send $Q bad 2 3
 mqpipe work -q --backoff=50 $Q -- sh -c 'x=$(cat); echo $x >>log; test $x != bad' &
