@@ -116,6 +116,21 @@ status_is 0 "who wants it alone" lockrun -w 60 --replace L true
 ends "ends one" 143 $one
 ends "and the other" 143 $two
 
+# All at once, not one when the other has ended.
+for i in one two; do
+	# shellcheck disable=SC2016 # perl's
+	lockrun -s L perl -e '$SIG{TERM} = sub { open my $f, ">>", "asked"; print $f "$ARGV[0]\n" }; open my $b, ">", "begun";
+		close $b; sleep 600 while 1' $i & # ok: a job
+	read -r _ <begun
+	eval "$i=$!"
+done
+lockrun --replace L true &
+replacer=$!
+both_asked() { [ "$(sort asked | tr '\n' ,)" = one,two, ]; }
+check "of two that go on each is asked, once" wait_for both_asked
+kill -HUP $one $two
+wait $one $two $replacer
+
 # Who was in the queue before us is served, and then asked as well.
 lockrun L sh -c 'trap "" TERM; echo >begun; read -r _ <go' &
 holder=$!
