@@ -45,6 +45,14 @@ done
 check "one worker, one at a time" storm "$tools" -s 4 -i 4000 -j -w 1
 check "nobody is killed: each job is run once" storm "$tools" -i 0 -w 3
 
+# A storm in which workers had jobs in hand; rarely the first one has none.
+n=10
+until check "jobs that killed workers had in hand are run again" storm "$tools" -s $n -i 2500 -j && figure_of again || [ $n -gt 20 ]; do
+	n=$((n + 1))
+done
+figure_of again
+report $? "... and there were some"
+
 # --- what the checker sees ---
 
 # What a storm leaves, as little of it as there can be: job 0 was run once; job 1 was in the hand of worker 0 when that
